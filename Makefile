@@ -1,0 +1,41 @@
+# Two commands are all a newcomer needs: `make run` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+DISTRIBUTIONS := protos mesh queue_service email_service signup_service
+SETUP_INPUTS := requirements.txt $(DISTRIBUTIONS:%=%/pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check generate clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## make .venv with everything in it, pinned by hash
+
+.venv/ready: $(SETUP_INPUTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Baton needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
+	@touch $@
+
+run: setup ## start the mesh: broker, email and sign-up, until Ctrl-C
+	@$(BIN)/python scripts/run.py
+
+test: setup ## run every test
+	$(BIN)/python -m pytest
+
+check: setup ## formatting, lint, types, contracts: what must hold before a push
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy .
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(BIN)/python protos/generate.py --check
+	$(BIN)/buf breaking --against protos/baseline.binpb
+
+generate: setup ## make the Python code of the contracts anew
+	$(BIN)/python protos/generate.py
+
+clean: ## remove what setup and run made, the stored data too
+	rm -rf .venv .baton dist

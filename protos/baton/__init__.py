@@ -1,0 +1,1 @@
+"""The published contracts of Baton, as typed Python."""
