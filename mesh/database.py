@@ -1,0 +1,127 @@
+"""Databases: opened one way, errors translated once, the schema's version checked before anything is read.
+
+SQLite is opened for durability: write-ahead log, ``synchronous=FULL`` (a commit that returned is on disk), and
+``BEGIN IMMEDIATE``, because a transaction that reads first and writes later can fail with SQLITE_BUSY at any timeout.
+"""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from mesh.errors import ResourceExhausted, Unavailable
+
+# How long a caller should wait before asking a broken or full database again.
+RETRY_DELAY = timedelta(seconds=1)
+
+_FULL = ("database or disk is full", "No space left")
+
+
+class DatabaseError(Exception):
+    """The database cannot be used: unreachable, in use by another process, or of another schema version."""
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of an SQLite file."""
+    return f"sqlite:///{path}"
+
+
+class Database:
+    """An engine with its schema in place.
+
+    Args:
+        url: an SQLAlchemy URL; an SQLite file is locked against a second process.
+        metadata: the tables.
+        version: the schema's version in this code; another one in the database is refused.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+
+    def __init__(self, url: str, metadata: sa.MetaData, version: int) -> None:
+        self._lock: IO[str] | None = None
+        try:
+            self.engine = _engine(url)
+            self._lock = _lock(self.engine.url)
+            with self.engine.begin() as connection:
+                _ensure_schema(connection, metadata, version)
+        except exc.SQLAlchemyError as error:
+            self.close()
+            raise DatabaseError(f"the database cannot be opened: {_text(error)}") from error
+        except DatabaseError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close every connection and give up the lock; safe twice."""
+        if hasattr(self, "engine"):
+            self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """No SQLAlchemy error leaves this block: callers get STORAGE_FULL or STORAGE_UNAVAILABLE and when to come back."""
+    try:
+        yield
+    except exc.DBAPIError as error:
+        if any(text in str(error.orig) for text in _FULL):
+            raise ResourceExhausted("STORAGE_FULL", "the disk is full", retry_delay=RETRY_DELAY) from error
+        raise Unavailable("STORAGE_UNAVAILABLE", "the storage cannot be used", retry_delay=RETRY_DELAY) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed)
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"check_same_thread": False, "timeout": 10})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN is deferred; ours comes from the event below
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _lock(url: sa.URL) -> IO[str] | None:
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    lock = Path(f"{url.database}.lock").open("w")  # noqa: SIM115  # held as long as the database is open
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise DatabaseError(f"{url.database} is in use by another process") from error
+    return lock
+
+
+def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:
+    versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
+    if not sa.inspect(connection).has_table("schema_version"):
+        metadata.create_all(connection)
+        versions.create(connection)
+        connection.execute(sa.insert(versions).values(version=version))
+        return
+    found = connection.execute(sa.select(versions.c.version)).scalar_one()
+    if found != version:
+        raise DatabaseError(f"the database has schema version {found}, this release needs {version}")
+
+
+def _text(error: exc.SQLAlchemyError) -> str:
+    return str(error.orig) if isinstance(error, exc.DBAPIError) else str(error)

@@ -1,0 +1,25 @@
+"""Server reflection in both versions: grpcio-reflection ships v1alpha only (grpc/grpc#38576), newer tools ask for v1.
+
+The two protocols differ in their package name alone, so the same servicer answers both.
+"""
+
+from collections.abc import Sequence
+
+import grpc
+from google.rpc import error_details_pb2  # noqa: F401  # so that error details can be described to a caller
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+V1 = "grpc.reflection.v1.ServerReflection"
+
+
+def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
+    """Let callers ask ``server`` what it serves: ``services``, by full name, and reflection itself."""
+    names = (*services, reflection.SERVICE_NAME, V1)
+    reflection.enable_server_reflection(names, server)
+    servicer = reflection.aio.ReflectionServicer(names)
+    handler = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": handler}),))
