@@ -1,0 +1,69 @@
+"""A producer's message made the broker's: times resolved against the queue, as one pure function."""
+
+from dataclasses import dataclass
+
+from mesh.errors import InvalidArgument, NotBuilt, Violation
+from queue_service.message import Message, NewMessage
+from queue_service.queue_definition import DAY, Queue
+
+#: How far ahead a delivery, or an expiry, may be fixed.
+MAX_DELAY = 7 * DAY
+MAX_TTL = 30 * DAY
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    deliver_time: int | None
+    expire_time: int
+
+
+def admit(new: NewMessage, queue: Queue, message_id: str, now: int, path: str) -> Message:
+    """The message to store.
+
+    Raises:
+        InvalidArgument: a time lies outside what the contract allows; ``path`` leads to the message in the request.
+        NotBuilt: it asks for ordering.
+    """
+    if new.ordering_key:
+        raise NotBuilt("ordering_key")
+    times = _times(new, queue, now, path)
+    return Message(
+        message_id=message_id,
+        body=new.body,
+        attributes=new.attributes,
+        content_type=new.content_type,
+        deduplication_id=new.deduplication_id,
+        ordering_key=new.ordering_key,
+        send_time=now,
+        deliver_time=times.deliver_time,
+        expire_time=times.expire_time,
+    )
+
+
+def _times(new: NewMessage, queue: Queue, now: int, path: str) -> _Times:
+    deliver_time = _deliver_time(new, queue, now)
+    begins = max(now, deliver_time or now)
+    violations = []
+    if deliver_time is not None and deliver_time > now + MAX_DELAY:
+        days = (deliver_time - now) / DAY
+        violations.append(Violation(f"{path}.deliver_time", f"must be at most 7 d ahead, is {days:.2f} d ahead"))
+    if new.expire_time is not None and not begins < new.expire_time <= begins + MAX_TTL:
+        seconds = (new.expire_time - begins) / 1e6
+        violations.append(
+            Violation(
+                f"{path}.expire_time", f"must be within 30 d after the delivery may begin, is {seconds:.3f} s after it"
+            )
+        )
+    if violations:
+        raise InvalidArgument(violations)
+    ends = [begins + queue.message_retention]
+    ends += [begins + new.ttl] if new.ttl is not None else []
+    ends += [new.expire_time] if new.expire_time is not None else []
+    return _Times(deliver_time if begins > now else None, min(ends))
+
+
+def _deliver_time(new: NewMessage, queue: Queue, now: int) -> int | None:
+    if new.deliver_time is not None:
+        return new.deliver_time
+    delay = queue.delivery_delay if new.delay is None else new.delay
+    return now + delay if delay else None

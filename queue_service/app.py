@@ -1,0 +1,107 @@
+"""The composition root: the one place that picks a store, a clock and the queues."""
+
+from collections.abc import Callable, Sequence
+
+import grpc
+
+from baton.queue.v1 import consumer_service_pb2, producer_service_pb2, queue_service_pb2
+from baton.queue.v1.consumer_service_pb2_grpc import add_ConsumerServiceServicer_to_server
+from baton.queue.v1.producer_service_pb2_grpc import add_ProducerServiceServicer_to_server
+from baton.queue.v1.queue_service_pb2_grpc import add_QueueServiceServicer_to_server
+from mesh.clock import Clock, SystemClock
+from mesh.database import DatabaseError
+from mesh.errors import BatonError
+from mesh.field_rules import FieldRules
+from mesh.identifier import Identifiers
+from mesh.program import StartError
+from queue_service.broker import Broker
+from queue_service.catalog import Catalog
+from queue_service.consumer_servicer import ConsumerServicer
+from queue_service.declared_queues import DeclarationError, read_declared
+from queue_service.lease_id import LeaseIds
+from queue_service.producer_servicer import ProducerServicer
+from queue_service.push.pushers import Pushers
+from queue_service.queue_definition import Queue
+from queue_service.queue_servicer import QueueServicer
+from queue_service.settings import QueueSettings
+from queue_service.storage.base import MessageStore
+from queue_service.storage.sql import SqlStore
+from queue_service.writer import Writer
+
+#: Seconds that pushes in flight get when the broker stops; what they leave is released at no cost.
+PUSH_GRACE = 5.0
+
+
+class QueueApplication:
+    """The broker as `mesh.server` runs it. To be made on the event loop that serves it.
+
+    Args:
+        store: where messages are kept; closed with the application.
+        declared: queues to make at start.
+        clock: the time.
+        push_grace: seconds that pushes in flight get at the end.
+    """
+
+    packages: Sequence[str] = ("queue",)
+
+    def __init__(
+        self, store: MessageStore, declared: Sequence[Queue], clock: Clock, *, push_grace: float = PUSH_GRACE
+    ) -> None:
+        self._declared = declared
+        self._push_grace = push_grace
+        identifiers = Identifiers(clock)
+        self._writer = Writer(store)
+        self._catalog = Catalog(self._writer, clock)
+        self.broker = Broker(self._catalog, self._writer, LeaseIds(store.secret), clock, identifiers)
+        self._pushers = Pushers(self.broker, clock, identifiers)
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add the three services."""
+        add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._pushers.health), server)
+        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker), server)
+        add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker), server)
+        files = (queue_service_pb2, producer_service_pb2, consumer_service_pb2)
+        return [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
+
+    async def start(self) -> None:
+        """Load the queues, make the declared ones, end what is over, begin to push.
+
+        Raises:
+            StartError: the declared queues contradict each other or those that are there.
+        """
+        await self._catalog.load()
+        try:
+            await self._catalog.declare(self._declared)
+        except BatonError as error:
+            raise StartError([error.message]) from error
+        await self.broker.start()
+        self._pushers.start()
+
+    async def drain(self) -> None:
+        """Answer waiting pulls, end pushes; what they leave goes back at no cost."""
+        self.broker.drain()
+        await self._pushers.stop(self._push_grace)
+
+    async def close(self) -> None:
+        """Finish what was accepted and close the store."""
+        await self._pushers.stop(0)
+        await self.broker.stop()
+        await self._writer.close()
+
+
+def build(
+    settings: QueueSettings, *, clock: Clock | None = None, open_store: Callable[[str], MessageStore] = SqlStore
+) -> QueueApplication:
+    """The broker that the settings describe.
+
+    Raises:
+        StartError: the declared queues or the database cannot be used.
+    """
+    try:
+        declared = read_declared(settings.config, settings.services, FieldRules(("queue",)))
+        store = open_store(settings.store_url)
+    except DeclarationError as error:
+        raise StartError(error.problems) from error
+    except DatabaseError as error:
+        raise StartError([str(error)]) from error
+    return QueueApplication(store, declared, clock or SystemClock())

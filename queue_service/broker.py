@@ -1,0 +1,241 @@
+"""The broker: sends, deliveries and settlements of every queue, over a store that makes them durable."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+
+from mesh.clock import Clock
+from mesh.errors import BatonError
+from mesh.identifier import Identifiers
+from mesh.telemetry import get_logger
+from queue_service.admission import admit
+from queue_service.catalog import Catalog
+from queue_service.errors import QueueIsPushed
+from queue_service.lease_id import LeaseIds
+from queue_service.message import Delivery, NewMessage
+from queue_service.message import Lease as LeaseNumber
+from queue_service.queue_definition import Queue
+from queue_service.ready_signal import ReadySignal, Waiter
+from queue_service.reaper import Reaper
+from queue_service.settlement import Action, LeaseOutcome, Release, Settlement
+from queue_service.storage.verbs import (
+    Expire,
+    GivenUp,
+    Lease,
+    Leased,
+    QueueStats,
+    Send,
+    SendResult,
+    Settle,
+    Settled,
+    Stats,
+)
+from queue_service.writer import Writer
+
+log = get_logger(__name__)
+
+#: Bytes of messages in one pull or push at most: gRPC's default limit is 4 MiB, and framing needs room.
+MAX_BATCH_BYTES = 3 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What a consumer asks for; None and 0 mean the queue's own setting."""
+
+    queue: str
+    max_messages: int = 0
+    max_bytes: int = 0
+    max_wait: int = 0
+    visibility_timeout: int | None = None
+    consumer_instance: str = ""
+    request_id: str = ""
+
+
+class Broker:
+    """Everything a servicer or a pusher may ask of the queues."""
+
+    def __init__(
+        self, catalog: Catalog, writer: Writer, lease_ids: LeaseIds, clock: Clock, identifiers: Identifiers
+    ) -> None:
+        self.catalog = catalog
+        self.lease_ids = lease_ids
+        self._writer = writer
+        self._clock = clock
+        self._identifiers = identifiers
+        self._signals: defaultdict[str, ReadySignal] = defaultdict(lambda: ReadySignal(clock))
+        self._reaper = Reaper(clock, self._sweep)
+        self._draining = False
+        self._cleaning: set[asyncio.Task[None]] = set()
+        catalog.listen(self._queue_changed)
+
+    async def start(self) -> None:
+        """End what ended while the broker was away, in every queue."""
+        for queue in self.catalog.page("", 1 << 30)[0]:
+            self._reaper.note(queue.name, self._clock.now())
+
+    def drain(self) -> None:
+        """Let every waiting pull answer with what there is."""
+        self._draining = True
+        for signal in self._signals.values():
+            signal.wake_all()
+
+    async def stop(self) -> None:
+        """Stop the timers; nothing calls the broker any more."""
+        self._draining = True
+        await self._reaper.stop()
+        await asyncio.gather(*self._cleaning)
+        for signal in self._signals.values():
+            signal.close()
+
+    async def send(
+        self, queue_name: str, messages: Sequence[NewMessage], request_id: str = "", *, path: str = "messages[{}]"
+    ) -> tuple[SendResult, ...]:
+        """Store messages, all or none; each answer stands for a message on disk.
+
+        Raises:
+            QueueNotFound, BacklogFull, DeduplicationIdReused, InvalidArgument
+        """
+        queue, now = self.catalog.get(queue_name), self._clock.now()
+        admitted = tuple(
+            admit(message, queue, self._identifiers(), now, path.format(index))
+            for index, message in enumerate(messages)
+        )
+        results = await self._writer.execute(Send(queue_name, admitted, now, request_id))
+        later = [message.deliver_time for message in admitted if message.deliver_time is not None]
+        signal = self._signals[queue_name]
+        if len(later) < len(admitted):
+            signal.ready(now, len(admitted) - len(later))
+        signal.ready(min(later, default=None))
+        self._reaper.note(queue_name, min(message.expire_time for message in admitted))
+        return results
+
+    async def pull(self, pull: Pull) -> Leased:
+        """Lease what is ready, or what becomes so within ``max_wait``.
+
+        Raises:
+            QueueNotFound, QueueIsPushed
+        """
+        self.catalog.get(pull.queue)
+        deadline = self._clock.now() + pull.max_wait
+        with self._signals[pull.queue].waiter() as waiter:
+            while True:
+                queue = self.catalog.get(pull.queue)
+                if queue.consumer.push is not None:
+                    raise QueueIsPushed(pull.queue)
+                leased = await self._lease(queue, _asked(pull, queue, self._clock.now()))
+                if leased.deliveries or self._draining or self._clock.now() >= deadline:
+                    return leased
+                await self._wait(pull.queue, waiter, deadline)
+
+    async def next_batch(self, queue: Queue, limit: int, linger: int, consumer_instance: str) -> tuple[Delivery, ...]:
+        """Lease a batch to push, waiting for as long as there is none; empty once the broker drains."""
+        with self._signals[queue.name].waiter() as waiter:
+            while not self._draining:
+                now = self._clock.now()
+                until = now + queue.consumer.visibility_timeout
+                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
+                leased = await self._lease(queue, verb)
+                if leased.deliveries:
+                    return leased.deliveries
+                await self._wait(queue.name, waiter, None)
+        return ()
+
+    async def settle(
+        self, queue_name: str, settlements: Sequence[tuple[LeaseNumber | None, Action]]
+    ) -> tuple[LeaseOutcome, ...]:
+        """Settle deliveries, each on its own; a lease of None is one that nobody ever gave out.
+
+        Raises:
+            QueueNotFound
+        """
+        self.catalog.get(queue_name)
+        known = tuple(Settlement(lease, action) for lease, action in settlements if lease is not None)
+        outcomes = iter((await self._settle(queue_name, known)).outcomes if known else ())
+        return tuple(LeaseOutcome.UNKNOWN_LEASE if lease is None else next(outcomes) for lease, _ in settlements)
+
+    async def stats(self, queue_name: str) -> tuple[QueueStats, int]:
+        """How a queue stands, and the instant at which it did; raises QueueNotFound."""
+        now = self._clock.now()
+        return await self._writer.execute(Stats(queue_name, now)), now
+
+    async def _lease(self, queue: Queue, verb: Lease) -> Leased:
+        pending = self._writer.submit(verb)
+        try:
+            leased = await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            self._clean_up(self._give_back(queue.name, pending))
+            raise
+        signal = self._signals[queue.name]
+        signal.ready(leased.next_at, max(1, leased.ready_count))
+        if leased.deliveries:
+            self._reaper.note(queue.name, verb.until)
+        return leased
+
+    async def _give_back(self, queue_name: str, pending: "asyncio.Future[Leased]") -> None:
+        """Leases whose consumer went away before it had the answer are of no use to anybody."""
+        try:
+            leased = await pending
+        except BatonError:
+            return  # then nothing was leased
+        settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
+        if settlements:
+            await self._settle(queue_name, settlements)
+
+    def _clean_up(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._cleaning.add(task)
+        task.add_done_callback(self._cleaning.discard)
+
+    async def _wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
+        await waiter.wait(until)
+        self._signals[queue_name].wait_again(waiter)
+
+    async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
+        settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
+        self._follow_up(queue_name, settled)
+        return settled
+
+    async def _sweep(self, queue_name: str) -> int | None:
+        settled = await self._writer.execute(Expire(queue_name, self._clock.now()))
+        self._follow_up(queue_name, settled)
+        return settled.next_at
+
+    def _follow_up(self, queue_name: str, settled: Settled) -> None:
+        for name, at in settled.ready_at.items():
+            self._signals[name].ready(at)
+        for given_up in settled.given_up:
+            _log_given_up(queue_name, given_up)
+            if given_up.dead_letter_queue:
+                retention = self.catalog.get(given_up.dead_letter_queue).message_retention
+                self._reaper.note(given_up.dead_letter_queue, self._clock.now() + retention)
+
+    def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
+        if before is None:
+            return
+        self._signals[before.name].wake_all()
+        if after is None:
+            self._reaper.forget(before.name)
+            self._signals.pop(before.name).close()
+
+
+def _asked(pull: Pull, queue: Queue, now: int) -> Lease:
+    visibility = queue.consumer.visibility_timeout if pull.visibility_timeout is None else pull.visibility_timeout
+    return Lease(
+        queue=queue.name,
+        now=now,
+        until=now + visibility,
+        limit=pull.max_messages or queue.consumer.max_batch_size,
+        max_bytes=pull.max_bytes or MAX_BATCH_BYTES,
+        consumer_instance=pull.consumer_instance,
+        request_id=pull.request_id,
+    )
+
+
+def _log_given_up(queue_name: str, given_up: GivenUp) -> None:
+    facts = {"queue": queue_name, "message_id": given_up.message_id, "reason": given_up.reason.name}
+    if given_up.dead_letter_queue:
+        destination = given_up.dead_letter_queue
+        log.warning("message dead-lettered", action="message_dead_lettered", dead_letter_queue=destination, **facts)
+    else:
+        log.error("message dropped: its queue has no dead letter queue", action="message_dropped", **facts)

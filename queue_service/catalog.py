@@ -1,0 +1,147 @@
+"""The queues there are: kept in memory to be looked up, changed one at a time, stored before a change is answered."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from mesh.clock import Clock
+from mesh.telemetry import get_logger
+from queue_service.errors import DeadLetterCycle, DeadLetterQueueInUse, EtagMismatch, QueueExists, QueueNotFound
+from queue_service.queue_definition import Queue, settable
+from queue_service.storage.verbs import DeleteQueue, ListQueues, SaveQueues
+from queue_service.writer import Writer
+
+log = get_logger(__name__)
+
+#: Told of each change: the queue as it was and as it is; None where there was or is none.
+Listener = Callable[[Queue | None, Queue | None], None]
+
+
+class Catalog:
+    """All queues by name."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._queues: dict[str, Queue] = {}
+        self._changing = asyncio.Lock()
+        self._listeners: list[Listener] = []
+
+    async def load(self) -> None:
+        """Read what the store has."""
+        self._queues = {queue.name: queue for queue in await self._writer.execute(ListQueues())}
+
+    def listen(self, listener: Listener) -> None:
+        """Be told of every change from now on."""
+        self._listeners.append(listener)
+
+    def get(self, name: str) -> Queue:
+        """The queue of that name; raises QueueNotFound."""
+        if name not in self._queues:
+            raise QueueNotFound(name)
+        return self._queues[name]
+
+    def page(self, after: str, size: int) -> tuple[list[Queue], str]:
+        """Queues by name, beyond ``after``, and the name to go on from; empty at the end."""
+        names = sorted(name for name in self._queues if name > after)
+        page = [self._queues[name] for name in names[:size]]
+        return page, (names[size - 1] if len(names) > size else "")
+
+    async def create(self, queue: Queue, *, validate_only: bool = False) -> Queue:
+        """Make a queue, and its dead letter queue where that is missing.
+
+        Raises:
+            QueueExists, DeadLetterCycle
+        """
+        async with self._changing:
+            if queue.name in self._queues:
+                raise QueueExists(queue.name)
+            return (await self._save([queue], validate_only=validate_only))[0]
+
+    async def update(
+        self, name: str, change: Callable[[Queue | None], Queue], *, etag: str = "", validate_only: bool = False
+    ) -> Queue:
+        """Replace a queue by what ``change`` makes of it; it is given None when there is none.
+
+        Raises:
+            EtagMismatch, DeadLetterCycle, and whatever ``change`` raises.
+        """
+        async with self._changing:
+            current = self._queues.get(name)
+            if etag and current is not None and etag != current.etag:
+                raise EtagMismatch(name, etag, current.etag)
+            return (await self._save([change(current)], validate_only=validate_only))[0]
+
+    async def delete(self, name: str, *, etag: str = "", force: bool = False) -> None:
+        """Delete a queue.
+
+        Raises:
+            QueueNotFound, EtagMismatch, DeadLetterQueueInUse, QueueNotEmpty
+        """
+        async with self._changing:
+            queue = self.get(name)
+            if etag and etag != queue.etag:
+                raise EtagMismatch(name, etag, queue.etag)
+            for other in self._queues.values():
+                if other.consumer.dead_letter_queue == name:
+                    raise DeadLetterQueueInUse(name, other.name)
+            await self._writer.execute(DeleteQueue(name, force))
+            del self._queues[name]
+            self._tell(queue, None)
+        log.info("queue deleted", action="queue_deleted", queue=name)
+
+    async def declare(self, queues: Sequence[Queue]) -> None:
+        """Make queues as declared, all or none; what had been made different at run time is logged and undone.
+
+        Raises:
+            DeadLetterCycle
+        """
+        async with self._changing:
+            for queue in queues:
+                self._log_difference(queue)
+            await self._save([queue for queue in queues if not self._same(queue)])
+
+    def _same(self, queue: Queue) -> bool:
+        current = self._queues.get(queue.name)
+        return current is not None and settable(current) == settable(queue)
+
+    def _log_difference(self, queue: Queue) -> None:
+        current = self._queues.get(queue.name)
+        if current is None or self._same(queue):
+            return
+        stored, declared = settable(current), settable(queue)
+        changes = {key: f"{stored[key]} -> {declared[key]}" for key in declared if stored[key] != declared[key]}
+        log.warning("a queue differs from its declaration", action="queue_redeclared", queue=queue.name, **changes)
+
+    async def _save(self, wanted: Sequence[Queue], *, validate_only: bool = False) -> tuple[Queue, ...]:
+        queues = [self._stamped(queue) for queue in wanted]
+        known = self._queues | {queue.name: queue for queue in queues}
+        for queue in queues:
+            _refuse_cycle(queue, known)
+        named = {queue.consumer.dead_letter_queue for queue in queues} - known.keys() - {""}
+        dead = [self._stamped(Queue(name)) for name in sorted(named)]
+        if validate_only or not queues:
+            return tuple(queues)
+        saved = await self._writer.execute(SaveQueues((*queues, *dead)))
+        for queue in saved:
+            before = self._queues.get(queue.name)
+            self._queues[queue.name] = queue
+            self._tell(before, queue)
+            log.info("queue saved", action="queue_saved" if before else "queue_created", queue=queue.name)
+        return saved[: len(queues)]
+
+    def _stamped(self, queue: Queue) -> Queue:
+        current, now = self._queues.get(queue.name), self._clock.now()
+        return replace(queue, create_time=current.create_time if current else now, update_time=now)
+
+    def _tell(self, before: Queue | None, after: Queue | None) -> None:
+        for listener in self._listeners:
+            listener(before, after)
+
+
+def _refuse_cycle(queue: Queue, known: dict[str, Queue]) -> None:
+    path = [queue.name]
+    while (name := known[path[-1]].consumer.dead_letter_queue) and name in known:
+        path.append(name)
+        if name in path[:-1]:
+            raise DeadLetterCycle(tuple(path))

@@ -1,0 +1,142 @@
+"""The life of a message in its queue, as pure functions: every store calls these and keeps what they return.
+
+    READY -- lease --> LEASED -- ack ----------------------> gone
+      ^                  |---- release ---------------------> READY
+      |                  |---- retry, expiry, lost ---------> READY after a delay, or dead after the last attempt
+      '------------------'---- reject ----------------------> dead
+
+A message that waits for its time is READY with ``due_at`` ahead: delayed. ``lapsed`` remembers that the last lease ran
+out instead of being settled, so a late settlement of it can still count while nobody else has had the message.
+"""
+
+from dataclasses import dataclass, replace
+
+from queue_service.message import AttemptFailure, DeadLetterReason, Lease
+from queue_service.queue_definition import RetryPolicy
+from queue_service.retry_policy import is_final, retry_delay, spread_of
+from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Reject, Release, Retry
+
+LEASE_EXPIRED = "LEASE_EXPIRED"
+# The contract keeps the last ten failures, codes of 64 bytes and descriptions of 2 KiB, and cuts what is longer.
+MAX_FAILURES = 10
+MAX_CODE_BYTES = 64
+MAX_DESCRIPTION_BYTES = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryState:
+    """What changes about a message: narrow, so that a change never rewrites the body."""
+
+    message_id: str
+    due_at: int
+    expire_time: int
+    size: int
+    leased: bool = False
+    lapsed: bool = False
+    failed: int = 0
+    deliveries: int = 0
+    consumer_instance: str = ""
+    request_id: str = ""
+    failures: tuple[AttemptFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a settlement or an expiry does: a new state, or gone, or dead with the state it died in; else nothing.
+
+    ``total`` names the count that rises with it.
+    """
+
+    outcome: LeaseOutcome
+    state: DeliveryState | None = None
+    gone: bool = False
+    dead: DeadLetterReason | None = None
+    total: str = ""
+
+
+def leased(state: DeliveryState, until: int, consumer_instance: str, request_id: str) -> DeliveryState:
+    """The state after a delivery."""
+    return replace(
+        state,
+        due_at=until,
+        leased=True,
+        lapsed=False,
+        deliveries=state.deliveries + 1,
+        consumer_instance=consumer_instance,
+        request_id=request_id,
+    )
+
+
+def expired(state: DeliveryState, policy: RetryPolicy) -> Transition:
+    """A lease that ran out: a failure at the instant it ended, whenever that is noticed."""
+    return _failed(state, policy, state.due_at, Retry(code=LEASE_EXPIRED), LeaseOutcome.APPLIED, lapsed=True)
+
+
+def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: RetryPolicy, now: int) -> Transition:
+    """A settlement: the first one on a lease counts, late ones only while nobody else has had the message."""
+    if state is None:
+        return Transition(LeaseOutcome.MESSAGE_GONE)
+    if lease.delivery != state.deliveries or not (state.leased or state.lapsed):
+        return Transition(LeaseOutcome.LEASE_LOST)
+    late = state.lapsed or now >= state.due_at
+    if isinstance(action, Extend):
+        return _extended(state, action, late=late)
+    outcome = LeaseOutcome.APPLIED_LATE if late else LeaseOutcome.APPLIED
+    if isinstance(action, Ack):
+        return Transition(outcome, gone=True, total="acked")
+    if isinstance(action, Reject):
+        failure = _failure(state, now, action.code, action.description, counted=state.lapsed)
+        return Transition(outcome, _with_failure(state, failure, counted=state.lapsed), dead=DeadLetterReason.REJECTED)
+    if state.lapsed:
+        return Transition(outcome, _rescheduled(state, action, now))
+    if isinstance(action, Retry):
+        return _failed(state, policy, now, action, outcome)
+    if late:
+        ended = Retry(delay=action.delay, code=LEASE_EXPIRED)
+        return _failed(state, policy, now, ended, outcome)
+    released = replace(state, leased=False, due_at=now + action.delay)
+    return Transition(outcome, released, total="released")
+
+
+def _extended(state: DeliveryState, action: Extend, *, late: bool) -> Transition:
+    if late:  # an ended lease is never revived
+        return Transition(LeaseOutcome.LEASE_LOST)
+    return Transition(LeaseOutcome.APPLIED, replace(state, due_at=action.until))
+
+
+def _rescheduled(state: DeliveryState, action: Retry | Release, now: int) -> DeliveryState:
+    """The failure is on record since the lease ran out; what is left of the settlement is its delay."""
+    due_at = state.due_at if action.delay is None else now + action.delay
+    return replace(state, lapsed=False, due_at=due_at)
+
+
+def _failed(
+    state: DeliveryState, policy: RetryPolicy, now: int, retry: Retry, outcome: LeaseOutcome, *, lapsed: bool = False
+) -> Transition:
+    after = _with_failure(state, _failure(state, now, retry.code, retry.description, counted=False), counted=False)
+    if is_final(policy, after.failed):
+        return Transition(outcome, after, dead=DeadLetterReason.MAX_RETRIES)
+    delay = retry.delay
+    if delay is None:
+        delay = retry_delay(policy, after.failed, spread_of(state.message_id, after.failed))
+    again = replace(after, leased=False, lapsed=lapsed, due_at=now + delay)
+    return Transition(outcome, again, total="retried")
+
+
+def _failure(state: DeliveryState, now: int, code: str, description: str, *, counted: bool) -> AttemptFailure:
+    return AttemptFailure(
+        attempt=state.failed if counted else state.failed + 1,
+        failure_time=now,
+        consumer_instance=state.consumer_instance,
+        code=_cut(code, MAX_CODE_BYTES),
+        description=_cut(description, MAX_DESCRIPTION_BYTES),
+    )
+
+
+def _with_failure(state: DeliveryState, failure: AttemptFailure, *, counted: bool) -> DeliveryState:
+    failures = (failure, *state.failures)[:MAX_FAILURES]
+    return replace(state, failed=state.failed if counted else state.failed + 1, failures=failures)
+
+
+def _cut(text: str, limit: int) -> str:
+    return text.encode()[:limit].decode(errors="ignore")

@@ -1,0 +1,99 @@
+"""What the broker refuses, and why.
+
+BatonError (mesh.errors)
+|-- NotFound            QueueNotFound
+|-- AlreadyExists       QueueExists, DeduplicationIdReused
+|-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle
+|-- Aborted             EtagMismatch
+`-- ResourceExhausted   BacklogFull
+"""
+
+from datetime import timedelta
+
+from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+
+# How long a producer should wait before it tries a full queue again.
+BACKLOG_RETRY_DELAY = timedelta(seconds=1)
+
+
+class QueueNotFound(NotFound):
+    """There is no queue of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("QUEUE_NOT_FOUND", f"there is no queue {name!r}", resource_type="queue", resource_name=name)
+
+
+class QueueExists(AlreadyExists):
+    """A queue of that name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("QUEUE_EXISTS", f"queue {name!r} exists", resource_type="queue", resource_name=name)
+
+
+class DeduplicationIdReused(AlreadyExists):
+    """A deduplication id came back with another body within its window."""
+
+    def __init__(self, deduplication_id: str) -> None:
+        super().__init__(
+            "DEDUPLICATION_ID_REUSED",
+            f"deduplication_id {deduplication_id!r} was used for another body",
+            resource_type="deduplication_id",
+            resource_name=deduplication_id,
+        )
+
+
+class QueueNotEmpty(FailedPrecondition):
+    """A queue that holds messages is deleted only with force."""
+
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(
+            "QUEUE_NOT_EMPTY", f"queue {name!r} holds {count} messages; force deletes them too", subject=name
+        )
+
+
+class DeadLetterQueueInUse(FailedPrecondition):
+    """A dead letter queue cannot go while another queue names it."""
+
+    def __init__(self, name: str, user: str) -> None:
+        super().__init__(
+            "DEAD_LETTER_QUEUE_IN_USE", f"queue {name!r} is the dead letter queue of {user!r}", subject=name
+        )
+
+
+class QueueIsPushed(FailedPrecondition):
+    """A pushed queue has its consumer already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("QUEUE_IS_PUSHED", f"queue {name!r} is pushed; it cannot be pulled", subject=name)
+
+
+class DeadLetterCycle(FailedPrecondition):
+    """Dead letters must come to rest somewhere."""
+
+    def __init__(self, path: tuple[str, ...]) -> None:
+        super().__init__(
+            "DEAD_LETTER_CYCLE", f"dead letters would go round in a circle: {' -> '.join(path)}", subject=path[0]
+        )
+
+
+class EtagMismatch(Aborted):
+    """The queue changed since the caller read it."""
+
+    def __init__(self, name: str, given: str, current: str) -> None:
+        super().__init__(
+            "ETAG_MISMATCH",
+            f"queue {name!r} has etag {current}, not {given}",
+            metadata={"queue": name, "etag": current},
+        )
+
+
+class BacklogFull(ResourceExhausted):
+    """The queue's own limit is reached."""
+
+    def __init__(self, name: str, limit: str) -> None:
+        super().__init__(
+            "BACKLOG_FULL",
+            f"queue {name!r} holds all it may: {limit}",
+            retry_delay=BACKLOG_RETRY_DELAY,
+            metadata={"queue": name, "limit": limit},
+        )

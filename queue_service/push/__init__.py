@@ -1,0 +1,1 @@
+"""Push: the broker calls the consumer."""

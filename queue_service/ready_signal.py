@@ -1,0 +1,95 @@
+"""Tells those who wait for messages of a queue when to look: no polling, and no more wake-ups than there is work."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mesh.clock import Clock, Timer
+
+
+class Waiter:
+    """One who waits. Looks first, waits after: a signal in between is not lost."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._event = asyncio.Event()
+
+    @property
+    def woken(self) -> bool:
+        """Whether there is a reason to look again."""
+        return self._event.is_set()
+
+    def wake(self) -> None:
+        """Let it look."""
+        self._event.set()
+
+    async def wait(self, until: int | None) -> None:
+        """Wait to be woken, until that instant at the latest."""
+        timer = None if until is None else self._clock.call_at(until, self._event.set)
+        try:
+            await self._event.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+        self._event.clear()  # not when cancelled: an unused wake-up is the next waiter's
+
+
+class ReadySignal:
+    """The waiters of one queue, longest waiting first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waiters: deque[Waiter] = deque()
+        self._timer: Timer | None = None
+        self._timer_at = 0
+
+    @contextmanager
+    def waiter(self) -> Iterator[Waiter]:
+        """Be among the waiters; a wake-up that is left unused when the block ends goes to the next."""
+        waiter = Waiter(self._clock)
+        self._waiters.append(waiter)
+        try:
+            yield waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if waiter.woken:
+                self._wake(1)
+
+    def wait_again(self, waiter: Waiter) -> None:
+        """Go to the end of the line, having looked in vain."""
+        if waiter not in self._waiters:
+            self._waiters.append(waiter)
+
+    def ready(self, at: int | None, count: int = 1) -> None:
+        """``count`` messages can be delivered at that instant; None: none is on its way."""
+        if at is None or not self._waiters:
+            return
+        if at <= self._clock.now():
+            self._wake(count)
+        elif self._timer is None or at < self._timer_at:
+            self._arm(at)
+
+    def wake_all(self) -> None:
+        """Let everybody look: the queue is changing or going."""
+        self._wake(len(self._waiters))
+
+    def close(self) -> None:
+        """Forget the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, at: int) -> None:
+        self.close()
+        self._timer_at = at
+        self._timer = self._clock.call_at(at, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._wake(1)
+
+    def _wake(self, count: int) -> None:
+        for _ in range(min(count, len(self._waiters))):
+            self._waiters.popleft().wake()

@@ -1,0 +1,1 @@
+"""Where the broker keeps its messages: one interface, two stores that pass the same suite."""

@@ -1,0 +1,35 @@
+"""The interface of a message store."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mesh.errors import BatonError
+from queue_service.storage.verbs import Verb
+
+
+class MessageStore(Protocol):
+    """Keeps queues and messages. Synchronous, and used by one thread at a time.
+
+    Attributes:
+        secret: bytes made with the store and kept with it, which key its lease ids.
+    """
+
+    secret: bytes
+
+    def apply(self, verbs: Sequence[Verb[Any]]) -> list[Any]:
+        """Do all of ``verbs``, in order, and make them durable together.
+
+        Returns:
+            For each verb its result, or the BatonError that refused it; a refused verb changed nothing.
+
+        Raises:
+            Unavailable, ResourceExhausted: the storage failed; none of the verbs happened.
+        """
+
+    def close(self) -> None:
+        """Release everything. Safe twice."""
+
+
+def refused(result: Any) -> bool:
+    """Whether a result of `MessageStore.apply` is a refusal."""
+    return isinstance(result, BatonError)

@@ -1,0 +1,119 @@
+"""The broker's tables.
+
+Bodies never change and are keyed by queue: a delivery never rewrites one, and a long backlog of one queue does not
+slow another. What changes about a message is a narrow row of its own; the line of each queue is an index over those.
+Counts are kept, not counted. Instants are microseconds (`mesh.clock`); message ids are their 16 bytes.
+"""
+
+import sqlalchemy as sa
+
+#: Rises with every change below; a database of another version is refused.
+VERSION = 1
+
+METADATA = sa.MetaData()
+
+_Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+STORE = sa.Table("store", METADATA, sa.Column("secret", sa.LargeBinary(16), nullable=False))
+
+QUEUES = sa.Table(
+    "queues",
+    METADATA,
+    sa.Column("number", _Number, primary_key=True, autoincrement=True),
+    sa.Column("name", sa.String(63), nullable=False, unique=True),
+    sa.Column("definition", sa.Text, nullable=False),
+    sa.Column("create_time", sa.BigInteger, nullable=False),
+    sa.Column("update_time", sa.BigInteger, nullable=False),
+    sqlite_autoincrement=True,  # a number is never used again: lease ids of a deleted queue must not fit a new one
+)
+
+MESSAGES = sa.Table(
+    "messages",
+    METADATA,
+    sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("message_id", sa.LargeBinary(16), primary_key=True),
+    sa.Column("body_kind", sa.SmallInteger, nullable=False),
+    sa.Column("type_name", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("attributes", sa.Text, nullable=False),
+    sa.Column("content_type", sa.Text, nullable=False),
+    sa.Column("deduplication_id", sa.Text, nullable=False),
+    sa.Column("ordering_key", sa.Text, nullable=False),
+    sa.Column("send_time", sa.BigInteger, nullable=False),
+    sa.Column("deliver_time", sa.BigInteger),
+    sa.Column("expire_time", sa.BigInteger, nullable=False),
+    sa.Column("producer", sa.Text, nullable=False),
+    sa.Column("dead_letter", sa.Text),
+    sqlite_with_rowid=False,
+)
+
+DELIVERIES = sa.Table(
+    "deliveries",
+    METADATA,
+    sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("message_id", sa.LargeBinary(16), primary_key=True),
+    sa.Column("leased", sa.SmallInteger, nullable=False),
+    sa.Column("due_at", sa.BigInteger, nullable=False),
+    sa.Column("expire_time", sa.BigInteger, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("lapsed", sa.SmallInteger, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),
+    sa.Column("deliveries", sa.Integer, nullable=False),
+    sa.Column("consumer_instance", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text),
+    sa.Column("failures", sa.Text),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "deliveries_line",
+    DELIVERIES.c.queue_number,
+    DELIVERIES.c.leased,
+    DELIVERIES.c.due_at,
+    DELIVERIES.c.message_id,
+)
+sa.Index("deliveries_end", DELIVERIES.c.queue_number, DELIVERIES.c.expire_time)
+sa.Index(
+    "deliveries_request",
+    DELIVERIES.c.queue_number,
+    DELIVERIES.c.request_id,
+    sqlite_where=DELIVERIES.c.request_id.is_not(None),
+    postgresql_where=DELIVERIES.c.request_id.is_not(None),
+)
+
+REPEATS = sa.Table(
+    "repeats",
+    METADATA,
+    sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.SmallInteger, primary_key=True),
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("end_at", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.LargeBinary(16)),
+    sa.Column("answer", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("repeats_end", REPEATS.c.queue_number, REPEATS.c.end_at)
+
+#: The columns of COUNTERS that rise for ever; `queue_service.storage.verbs.Totals` has the same names.
+TOTALS = (
+    "sent",
+    "deduplicated",
+    "delivered",
+    "acked",
+    "retried",
+    "released",
+    "dead_lettered",
+    "dropped",
+    "expired",
+    "purged",
+    "cancelled",
+    "redriven",
+)
+#: Those that tell what is there now.
+LEVELS = ("messages", "leased", "bytes")
+
+COUNTERS = sa.Table(
+    "counters",
+    METADATA,
+    sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in LEVELS + TOTALS),
+)

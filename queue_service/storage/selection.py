@@ -1,0 +1,108 @@
+"""Which messages a delivery takes and what becomes of those that end: decisions that every store shares."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from queue_service.delivery_state import DeliveryState
+from queue_service.errors import BacklogFull
+from queue_service.message import DeadLetter, DeadLetterReason, Delivery, Message
+from queue_service.message import Lease as LeaseNumber
+from queue_service.queue_definition import Queue
+from queue_service.retry_policy import is_final
+from queue_service.settlement import LeaseOutcome
+from queue_service.storage.verbs import GivenUp, Lease, Settled
+
+# What a message costs on the wire beside its body and attributes: ids, times, framing.
+ENVELOPE_BYTES = 256
+
+
+def chosen(ready: Iterable[DeliveryState], verb: Lease) -> list[DeliveryState]:
+    """The messages, of those ready in order, that fit the bounds of one delivery."""
+    taken: list[DeliveryState] = []
+    room = verb.max_bytes
+    for state in ready:
+        room -= state.size + ENVELOPE_BYTES
+        if len(taken) == verb.limit or (taken and room < 0):
+            break
+        taken.append(state)
+    return taken
+
+
+def lingers_until(first_ready_at: int, ready_count: int, verb: Lease) -> int | None:
+    """Until when a delivery waits to be fuller; None when it goes out now."""
+    end = first_ready_at + verb.linger
+    return end if ready_count < verb.limit and verb.now < end else None
+
+
+def new_state(message: Message) -> DeliveryState:
+    """The state of a message that nobody has had yet."""
+    due_at = message.send_time if message.deliver_time is None else message.deliver_time
+    return DeliveryState(message.message_id, due_at, message.expire_time, message.size)
+
+
+def delivery(state: DeliveryState, message: Message, queue: Queue) -> Delivery:
+    """What the consumer of a leased message is handed."""
+    policy = queue.consumer.retry_policy
+    return Delivery(
+        lease=LeaseNumber(state.message_id, state.deliveries),
+        message=message,
+        attempt=state.failed + 1,
+        last_attempt=is_final(policy, state.failed + 1),
+        lease_expire_time=state.due_at,
+    )
+
+
+def dead_letter(state: DeliveryState, message: Message, queue: Queue, reason: DeadLetterReason, now: int) -> DeadLetter:
+    """The record that travels with a dead letter."""
+    return DeadLetter(
+        reason=reason,
+        source_queue=queue.name,
+        attempts=state.failed,
+        source_send_time=message.send_time,
+        dead_letter_time=now,
+        failures=state.failures,
+        redrive_count=message.dead_letter.redrive_count if message.dead_letter else 0,
+    )
+
+
+def as_dead_letter(message: Message, record: DeadLetter, destination: Queue, now: int) -> Message:
+    """The message as the dead letter queue keeps it: the same, but for its times and its deduplication id."""
+    return replace(
+        message,
+        deduplication_id="",
+        send_time=now,
+        deliver_time=None,
+        expire_time=now + destination.message_retention,
+        dead_letter=record,
+    )
+
+
+def check_backlog(queue: Queue, count: int, size: int) -> None:
+    """Raise BacklogFull when a queue would hold more messages, or bytes, than it may."""
+    if queue.max_backlog_messages and count > queue.max_backlog_messages:
+        raise BacklogFull(queue.name, f"max_backlog_messages is {queue.max_backlog_messages}")
+    if queue.max_backlog_bytes and size > queue.max_backlog_bytes:
+        raise BacklogFull(queue.name, f"max_backlog_bytes is {queue.max_backlog_bytes}")
+
+
+class Effects:
+    """What a verb did beside its outcomes, gathered while it runs."""
+
+    def __init__(self) -> None:
+        self._ready_at: dict[str, int] = {}
+        self._given_up: list[GivenUp] = []
+        self.outcomes: list[LeaseOutcome] = []
+
+    def ready(self, queue: str, at: int) -> None:
+        """A message of ``queue`` can be delivered at that instant."""
+        self._ready_at[queue] = min(at, self._ready_at.get(queue, at))
+
+    def gave_up(self, message_id: str, reason: DeadLetterReason, dead_letter_queue: str, now: int) -> None:
+        """A message left its queue, for a dead letter queue or for good."""
+        self._given_up.append(GivenUp(message_id, reason, dead_letter_queue))
+        if dead_letter_queue:
+            self.ready(dead_letter_queue, now)
+
+    def settled(self, next_at: int | None = None) -> Settled:
+        """All of it, as the verb's result."""
+        return Settled(tuple(self.outcomes), self._ready_at, tuple(self._given_up), next_at)

@@ -1,0 +1,94 @@
+"""The store in SQL: one transaction for all verbs of an `apply`, committed before any of them is answered."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from mesh.database import Database, translated
+from mesh.errors import BatonError
+from queue_service.queue_definition import Queue
+from queue_service.storage import schema, verbs
+from queue_service.storage.sql_lease import lease
+from queue_service.storage.sql_queues import delete_queue, list_queues, save_queues, stats
+from queue_service.storage.sql_send import send
+from queue_service.storage.sql_settle import expire, settle
+from queue_service.storage.transaction import Transaction
+
+_RUN: dict[type[verbs.Verb[Any]], Callable[[Transaction, Any], Any]] = {
+    verbs.SaveQueues: save_queues,
+    verbs.DeleteQueue: delete_queue,
+    verbs.ListQueues: list_queues,
+    verbs.Send: send,
+    verbs.Lease: lease,
+    verbs.Settle: settle,
+    verbs.Expire: expire,
+    verbs.Stats: stats,
+}
+
+
+class SqlStore:
+    """A message store on SQLAlchemy Core; see `queue_service.storage.base`.
+
+    Args:
+        url: an SQLAlchemy URL.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url, schema.METADATA, schema.VERSION)
+        with self._database.engine.begin() as connection:
+            self.secret = _secret(connection)
+            self._queues: dict[str, Queue] = _by_name(connection)
+
+    def apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
+        """Do the verbs in one transaction; see `queue_service.storage.base`."""
+        with translated():
+            try:
+                return self._apply(batch)
+            except exc.DBAPIError:
+                if len(batch) == 1:
+                    raise
+        return [result for verb in batch for result in self._alone(verb)]
+
+    def close(self) -> None:
+        """Close the database. Safe twice."""
+        self._database.close()
+
+    def _alone(self, verb: verbs.Verb[Any]) -> list[Any]:
+        """A verb that the storage may have refused for its own sake must not take its neighbours with it."""
+        try:
+            return self.apply([verb])
+        except BatonError as error:
+            return [error]
+
+    def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
+        with self._database.engine.begin() as connection:
+            transaction = Transaction(connection, dict(self._queues))
+            results = [_run(transaction, verb) for verb in batch]
+            transaction.write_counts()
+        self._queues = transaction.queues
+        return results
+
+
+def _run(transaction: Transaction, verb: verbs.Verb[Any]) -> Any:
+    try:
+        return _RUN[type(verb)](transaction, verb)
+    except BatonError as error:
+        return error
+
+
+def _by_name(connection: sa.Connection) -> dict[str, Queue]:
+    return {queue.name: queue for queue in list_queues(Transaction(connection, {}), verbs.ListQueues())}
+
+
+def _secret(connection: sa.Connection) -> bytes:
+    found: bytes | None = connection.execute(sa.select(schema.STORE.c.secret)).scalar()
+    if found is None:
+        found = secrets.token_bytes(16)
+        connection.execute(sa.insert(schema.STORE).values(secret=found))
+    return found

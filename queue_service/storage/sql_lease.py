@@ -1,0 +1,121 @@
+"""The SQL of deliveries: look along the line, take what fits, mark it leased, read its bodies."""
+
+import sqlalchemy as sa
+
+from queue_service.delivery_state import DeliveryState, leased
+from queue_service.queue_definition import Queue
+from queue_service.storage import selection, verbs
+from queue_service.storage.rows import message_of, raw_id, state_of
+from queue_service.storage.schema import DELIVERIES, MESSAGES
+from queue_service.storage.transaction import Transaction, chunks
+
+# Ready messages that are counted at most: the count is a hint, and a long line must not be walked for it.
+COUNT_LIMIT = 1000
+
+_LINE = (
+    sa.select(DELIVERIES)
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 0)
+    .order_by(DELIVERIES.c.due_at, DELIVERIES.c.message_id)
+    .limit(sa.bindparam("most"))
+)
+_READY = _LINE.where(DELIVERIES.c.due_at <= sa.bindparam("now"), DELIVERIES.c.expire_time > sa.bindparam("now"))
+_READY_TIMES = _READY.with_only_columns(DELIVERIES.c.due_at)
+_READY_COUNT = sa.select(sa.func.count()).select_from(_READY_TIMES.subquery())
+_NEXT_DELAYED = (
+    sa.select(DELIVERIES.c.due_at)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.leased == 0,
+        DELIVERIES.c.due_at > sa.bindparam("now"),
+    )
+    .order_by(DELIVERIES.c.due_at)
+    .limit(1)
+)
+_REPEATED = sa.select(DELIVERIES).where(
+    DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+    DELIVERIES.c.request_id == sa.bindparam("of_request"),
+    DELIVERIES.c.leased == 1,
+    DELIVERIES.c.due_at > sa.bindparam("now"),
+)
+_TAKE = (
+    sa.update(DELIVERIES)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
+    )
+    .values(
+        leased=1,
+        lapsed=0,
+        due_at=sa.bindparam("until"),
+        deliveries=DELIVERIES.c.deliveries + 1,
+        consumer_instance=sa.bindparam("by_instance"),
+        request_id=sa.bindparam("by_request"),
+    )
+)
+_BODIES = sa.select(MESSAGES).where(
+    MESSAGES.c.queue_number == sa.bindparam("of_queue"),
+    MESSAGES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
+)
+
+
+def lease(transaction: Transaction, verb: verbs.Lease) -> verbs.Leased:
+    """Hand out ready messages; see `verbs.Lease`."""
+    queue = transaction.queue(verb.queue)
+    if verb.request_id and (live := _repeated(transaction, queue, verb)):
+        return _leased(transaction, queue, live, None, 0)
+    if verb.linger and (wait := _lingers(transaction, queue, verb)) is not None:
+        return verbs.Leased((), wait, 0)
+    parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit + 1}
+    ready = [state_of(row) for row in transaction.connection.execute(_READY, parameters)]
+    taken = [
+        leased(state, verb.until, verb.consumer_instance, verb.request_id) for state in selection.chosen(ready, verb)
+    ]
+    _take(transaction, queue, verb, taken)
+    if len(taken) < len(ready):
+        return _leased(transaction, queue, taken, ready[len(taken)].due_at, _ready_count(transaction, queue, verb))
+    next_at = transaction.connection.execute(_NEXT_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar()
+    return _leased(transaction, queue, taken, next_at, 0)
+
+
+def _repeated(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> list[DeliveryState]:
+    parameters = {"of_queue": queue.number, "of_request": verb.request_id, "now": verb.now}
+    rows = transaction.connection.execute(_REPEATED, parameters)
+    return sorted((state_of(row) for row in rows), key=lambda state: state.message_id)
+
+
+def _lingers(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int | None:
+    parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit}
+    times = transaction.connection.execute(_READY_TIMES, parameters).scalars().all()
+    return selection.lingers_until(times[0], len(times), verb) if times else None
+
+
+def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list[DeliveryState]) -> None:
+    for ids in chunks([raw_id(state.message_id) for state in taken]):
+        parameters = {
+            "of_queue": queue.number,
+            "ids": ids,
+            "until": verb.until,
+            "by_instance": verb.consumer_instance,
+            "by_request": verb.request_id or None,
+        }
+        transaction.connection.execute(_TAKE, parameters)
+    transaction.count(queue, "leased", len(taken))
+    transaction.count(queue, "delivered", len(taken))
+
+
+def _ready_count(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int:
+    parameters = {"of_queue": queue.number, "now": verb.now, "most": COUNT_LIMIT}
+    count: int = transaction.connection.execute(_READY_COUNT, parameters).scalar_one()
+    return count
+
+
+def _leased(
+    transaction: Transaction, queue: Queue, taken: list[DeliveryState], next_at: int | None, ready_count: int
+) -> verbs.Leased:
+    messages = {}
+    for ids in chunks([raw_id(state.message_id) for state in taken]):
+        for row in transaction.connection.execute(_BODIES, {"of_queue": queue.number, "ids": ids}):
+            message = message_of(row)
+            messages[message.message_id] = message
+    deliveries = tuple(selection.delivery(state, messages[state.message_id], queue) for state in taken)
+    return verbs.Leased(deliveries, next_at, ready_count)

@@ -1,0 +1,77 @@
+"""The SQL of queues themselves."""
+
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from queue_service.errors import QueueNotEmpty
+from queue_service.queue_definition import Queue
+from queue_service.storage import verbs
+from queue_service.storage.rows import queue_of, queue_values
+from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, QUEUES, REPEATS, TOTALS
+from queue_service.storage.transaction import Transaction
+
+_READY_TIMES = sa.select(DELIVERIES.c.due_at).where(
+    DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 0
+)
+_OLDEST = _READY_TIMES.order_by(DELIVERIES.c.due_at).limit(1)
+_DELAYED = sa.select(sa.func.count()).select_from(
+    _READY_TIMES.where(DELIVERIES.c.due_at > sa.bindparam("now")).subquery()
+)
+
+
+def list_queues(transaction: Transaction, _: verbs.ListQueues) -> tuple[Queue, ...]:
+    """Read every queue."""
+    query = sa.select(QUEUES).order_by(QUEUES.c.name)
+    return tuple(queue_of(row) for row in transaction.connection.execute(query))
+
+
+def save_queues(transaction: Transaction, verb: verbs.SaveQueues) -> tuple[Queue, ...]:
+    """Write queues, new ones with counters at nought."""
+    return tuple(_save(transaction, queue) for queue in verb.queues)
+
+
+def _save(transaction: Transaction, queue: Queue) -> Queue:
+    known = transaction.queues.get(queue.name)
+    if known is None:
+        inserted = transaction.connection.execute(sa.insert(QUEUES).values(**queue_values(queue)))
+        number: int = inserted.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
+        counters = dict.fromkeys(LEVELS + TOTALS, 0)
+        transaction.connection.execute(sa.insert(COUNTERS).values(queue_number=number, **counters))
+    else:
+        number = known.number
+        statement = sa.update(QUEUES).where(QUEUES.c.number == number).values(**queue_values(queue))
+        transaction.connection.execute(statement)
+    saved = transaction.queues[queue.name] = replace(queue, number=number)
+    return saved
+
+
+def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
+    """Delete a queue and all that belongs to it."""
+    queue = transaction.queue(verb.name)
+    held = transaction.level(queue, "messages")
+    if held and not verb.force:
+        raise QueueNotEmpty(verb.name, held)
+    for table in (MESSAGES, DELIVERIES, REPEATS, COUNTERS):
+        transaction.connection.execute(sa.delete(table).where(table.c.queue_number == queue.number))
+    transaction.connection.execute(sa.delete(QUEUES).where(QUEUES.c.number == queue.number))
+    transaction.forget_counts(queue)
+    del transaction.queues[verb.name]
+
+
+def stats(transaction: Transaction, verb: verbs.Stats) -> verbs.QueueStats:
+    """Read the counters, and count what only time changes: the delayed."""
+    queue = transaction.queue(verb.queue)
+    transaction.write_counts()
+    connection = transaction.connection
+    row = connection.execute(sa.select(COUNTERS).where(COUNTERS.c.queue_number == queue.number)).one()
+    delayed = connection.execute(_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar_one()
+    oldest = connection.execute(_OLDEST, {"of_queue": queue.number}).scalar()
+    return verbs.QueueStats(
+        ready_count=row.messages - row.leased - delayed,
+        delayed_count=delayed,
+        leased_count=row.leased,
+        backlog_bytes=row.bytes,
+        oldest_ready_at=oldest if oldest is not None and oldest <= verb.now else None,
+        totals=verbs.Totals(**{name: getattr(row, name) for name in TOTALS}),
+    )

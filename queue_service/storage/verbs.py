@@ -1,0 +1,189 @@
+"""What the broker asks of a store, as data.
+
+A verb is one atomic change, or look. It carries everything that decides its result, the instant included, so a list of
+verbs could as well be a log that several machines replay.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from queue_service.message import DeadLetterReason, Delivery, Message
+from queue_service.queue_definition import Queue
+from queue_service.settlement import LeaseOutcome, Settlement
+
+R = TypeVar("R")
+
+
+class Verb(Generic[R]):
+    """One atomic change whose result is an ``R``."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SaveQueues(Verb[tuple[Queue, ...]]):
+    """Create or replace queues, all or none; the queues as stored, numbered."""
+
+    queues: tuple[Queue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteQueue(Verb[None]):
+    """Delete a queue and, with force, the messages it holds. Raises QueueNotFound, QueueNotEmpty."""
+
+    name: str
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListQueues(Verb[tuple[Queue, ...]]):
+    """Every queue, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """The message that stands for a send: a new one, or the earlier one it repeats."""
+
+    message_id: str
+    deduplicated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Verb[tuple[SendResult, ...]]):
+    """Store messages, all or none. Raises QueueNotFound, BacklogFull, DeduplicationIdReused.
+
+    Attributes:
+        queue: its name.
+        messages: in the order in which they are to be delivered.
+        now: this instant.
+        request_id: when not empty, a repeat within the queue's window gets the first answer and stores nothing.
+    """
+
+    queue: str
+    messages: tuple[Message, ...]
+    now: int
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What a `Lease` handed out.
+
+    Attributes:
+        deliveries: in order of delivery.
+        next_at: the instant at which another `Lease` could hand out more, past when more is ready; None when nothing is
+            on its way.
+        ready_count: messages left that are ready, counted up to a thousand.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    next_at: int | None
+    ready_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease(Verb[Leased]):
+    """Hand out ready messages, each under a lease of its own. Raises QueueNotFound.
+
+    Attributes:
+        queue: its name.
+        now: this instant.
+        until: when the leases end.
+        limit: messages at most.
+        max_bytes: bytes at most; the first message comes whatever its size.
+        linger: microseconds that the first ready message waits for ``limit`` to be full; 0: it does not wait.
+        consumer_instance: who asks, for the record.
+        request_id: when not empty, a repeat gets the first call's leases that are still live.
+    """
+
+    queue: str
+    now: int
+    until: int
+    limit: int
+    max_bytes: int
+    linger: int = 0
+    consumer_instance: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """A message that left its queue for good: to ``dead_letter_queue``, or dropped where that is empty."""
+
+    message_id: str
+    reason: DeadLetterReason
+    dead_letter_queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a `Settle` or an `Expire` did.
+
+    Attributes:
+        outcomes: of each settlement, in order; empty for an `Expire`.
+        ready_at: by queue, the earliest instant at which a message that moved can be delivered.
+        given_up: messages that were dead-lettered or dropped.
+        next_at: for an `Expire`, when the next lease or message of the queue ends; None when there is none.
+    """
+
+    outcomes: tuple[LeaseOutcome, ...] = ()
+    ready_at: Mapping[str, int] = field(default_factory=dict)
+    given_up: tuple[GivenUp, ...] = ()
+    next_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Verb[Settled]):
+    """Apply settlements, each on its own. Raises QueueNotFound."""
+
+    queue: str
+    settlements: tuple[Settlement, ...]
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expire(Verb[Settled]):
+    """End the leases and messages of a queue whose time is over, ``limit`` of each at most. Raises QueueNotFound."""
+
+    queue: str
+    now: int
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What happened in a queue since it was created."""
+
+    sent: int = 0
+    deduplicated: int = 0
+    delivered: int = 0
+    acked: int = 0
+    retried: int = 0
+    released: int = 0
+    dead_lettered: int = 0
+    dropped: int = 0
+    expired: int = 0
+    purged: int = 0
+    cancelled: int = 0
+    redriven: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """How a queue stands at an instant; ``oldest_ready_at`` is None when nothing is ready."""
+
+    ready_count: int
+    delayed_count: int
+    leased_count: int
+    backlog_bytes: int
+    oldest_ready_at: int | None
+    totals: Totals
+
+
+@dataclass(frozen=True, slots=True)
+class Stats(Verb[QueueStats]):
+    """Count. Raises QueueNotFound."""
+
+    queue: str
+    now: int
