@@ -1,0 +1,45 @@
+"""The tables, as of schema version 1. Instants are microseconds since 1970, UTC; enums are kept by name."""
+
+import sqlalchemy as sa
+
+from mesh.outbox_table import OutboxTable
+
+VERSION = 1
+METADATA = sa.MetaData()
+
+REGISTRATIONS = sa.Table(
+    "registrations",
+    METADATA,
+    sa.Column("registration_id", sa.String(36), primary_key=True),
+    sa.Column("first_name", sa.Text, nullable=False),
+    sa.Column("last_name", sa.Text, nullable=False),
+    sa.Column("email", sa.Text, nullable=False),
+    sa.Column("address", sa.Text, nullable=False),
+    sa.Column("distance", sa.String(32), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    # The address as it is compared while the place is taken, else NULL: NULLs are all different to a unique
+    # constraint, so a cancelled registration frees its address.
+    sa.Column("live_email_key", sa.Text, unique=True),
+    sa.Column("confirmation_key", sa.String(128), nullable=False, unique=True),
+    sa.Column("confirmation_mode", sa.String(16), nullable=False),
+    sa.Column("confirmation_state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("last_error", sa.Text, nullable=False),
+    sa.Column("message_id", sa.Text, nullable=False),
+    sa.Column("email_id", sa.Text, nullable=False),
+    sa.Column("trace_id", sa.String(32), nullable=False),
+    sa.Column("confirmation_time", sa.BigInteger, nullable=False),
+    sa.Column("create_time", sa.BigInteger, nullable=False),
+    sa.Column("update_time", sa.BigInteger, nullable=False),
+    sa.Index("registrations_by_confirmation", "confirmation_state", "registration_id"),
+)
+
+REQUESTS = sa.Table(
+    "requests",
+    METADATA,
+    sa.Column("request_id", sa.String(128), primary_key=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("registration_id", sa.ForeignKey(REGISTRATIONS.c.registration_id), nullable=False),
+)
+
+OUTBOX = OutboxTable(METADATA)
