@@ -1,0 +1,1 @@
+"""Where emails, their outcomes and the reports about them are kept."""
