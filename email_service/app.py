@@ -7,11 +7,6 @@ from google.protobuf.descriptor import FileDescriptor
 
 from baton.email.v1.email_service_pb2 import DESCRIPTOR as EMAIL_FILE
 from baton.email.v1.email_service_pb2_grpc import add_EmailServiceServicer_to_server
-from baton.queue.v1 import (
-    consumer_service_pb2,  # noqa: F401  # the field rules of a contract name every message of it
-    producer_service_pb2,  # noqa: F401  # likewise
-    queue_service_pb2,  # noqa: F401  # likewise
-)
 from baton.queue.v1.batch_handler_service_pb2 import DESCRIPTOR as BATCH_HANDLER_FILE
 from baton.queue.v1.batch_handler_service_pb2_grpc import add_BatchHandlerServiceServicer_to_server
 from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub

@@ -46,8 +46,8 @@ def _claim_path(path: Path) -> None:
     if not stat.S_ISSOCK(path.stat().st_mode):
         raise AddressError(f"unix:{path} is taken by something that is no socket")
     with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise AddressError(f"unix:{path} is taken: another process answers there")
+        if probe.connect_ex(str(path)) != errno.ECONNREFUSED:
+            raise AddressError(f"unix:{path} is taken: another process listens there")
     path.unlink()  # left behind by a process that was killed
 
 
@@ -58,7 +58,9 @@ def _claim_port(address: str) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(where)
+    except UnicodeError as error:
+        raise AddressError(f"{address} cannot be bound: its host is no host's name") from error
     except OSError as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        taken = error.errno == errno.EADDRINUSE
         why = "is taken by another process" if taken else f"cannot be bound: {error.strerror}"
         raise AddressError(f"{address} {why}") from error

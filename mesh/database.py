@@ -50,7 +50,7 @@ class Database:
             self._lock = _lock(self.engine.url)
             with self.engine.begin() as connection:
                 _ensure_schema(connection, metadata, version)
-        except exc.SQLAlchemyError as error:
+        except (exc.SQLAlchemyError, ImportError, ValueError) as error:  # the latter two: no driver, no port number
             self.close()
             raise DatabaseError(f"the database cannot be opened: {_text(error)}") from error
         except DatabaseError:
@@ -71,8 +71,8 @@ def translated() -> Iterator[None]:
     """No SQLAlchemy error leaves this block: callers get STORAGE_FULL or STORAGE_UNAVAILABLE and when to come back."""
     try:
         yield
-    except exc.DBAPIError as error:
-        if any(text in str(error.orig) for text in _FULL):
+    except (exc.DBAPIError, exc.TimeoutError) as error:
+        if any(text in _text(error) for text in _FULL):
             raise ResourceExhausted("STORAGE_FULL", "the disk is full", retry_delay=RETRY_DELAY) from error
         raise Unavailable("STORAGE_UNAVAILABLE", "the storage cannot be used", retry_delay=RETRY_DELAY) from error
 
@@ -123,5 +123,5 @@ def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: in
         raise DatabaseError(f"the database has schema version {found}, this release needs {version}")
 
 
-def _text(error: exc.SQLAlchemyError) -> str:
+def _text(error: Exception) -> str:
     return str(error.orig) if isinstance(error, exc.DBAPIError) else str(error)

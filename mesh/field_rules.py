@@ -7,6 +7,7 @@ over the fields that are set; the sentence for a person is made only for a field
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
 from importlib.resources import files
 from typing import Any
 
@@ -71,7 +72,7 @@ class FieldRules:
     """The rules of some packages, compiled.
 
     Args:
-        packages: names of contracts, such as ``queue``; their generated modules must be imported already.
+        packages: names of contracts, such as ``queue``.
 
     Raises:
         FieldRulesError: a table does not fit its contract.
@@ -81,8 +82,10 @@ class FieldRules:
         self._tables: dict[str, Table] = {}
         self._compiled: dict[str, _MessageCheck] = {}
         for package in packages:
-            path = files("baton").joinpath(package, "v1", "field_rules.toml")
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            folder = files("baton").joinpath(package, "v1")
+            for module in sorted(file.name for file in folder.iterdir() if file.name.endswith("_pb2.py")):
+                import_module(f"baton.{package}.v1.{module.removesuffix('.py')}")  # which adds it to the pool
+            table = tomllib.loads(folder.joinpath("field_rules.toml").read_text(encoding="utf-8"))
             for name, fields in table.items():
                 self._tables[f"baton.{package}.v1.{name}"] = fields
         for full_name in self._tables:

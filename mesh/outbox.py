@@ -16,6 +16,7 @@ import grpc
 from baton.queue.v1 import message_pb2, producer_service_pb2
 from mesh.clock import Clock, microseconds, sleep_until
 from mesh.status import RemoteError, read_error
+from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
 
 if TYPE_CHECKING:  # the asynchronous stub is a type only: at run time there is one stub for both
@@ -83,7 +84,7 @@ class OutboxRelay:
     def start(self) -> None:
         """Begin, with whatever an earlier run left behind."""
         self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="outbox relay")
+        self._task = begin_loop(self._run(), "outbox relay")
 
     def wake(self) -> None:
         """An entry was committed: hand it over now."""

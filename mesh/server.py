@@ -48,7 +48,7 @@ class Application(Protocol):
         """Add the servicers; the full names of their services."""
 
     async def start(self) -> None:
-        """Begin what runs beside the calls. Comes after binding and before health says SERVING."""
+        """Load what calls need and begin what runs beside them. Comes after binding and before the first call."""
 
     async def drain(self) -> None:
         """Take on no new work and end what would never end by itself; calls in flight go on."""
@@ -92,8 +92,8 @@ class Server:
         add_reflection(server, (*self._services, health.SERVICE_NAME))
         self.addresses = tuple(_bind(server, address) for address in self._listen)
         await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await server.start()
         await self._application.start()
+        await server.start()
         await self._report(health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", action="serving", listen=", ".join(self.addresses))
 

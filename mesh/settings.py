@@ -32,7 +32,12 @@ class SettingsError(Exception):
 
 
 def _duration(value: Any) -> Any:
-    return timedelta(microseconds=parse_duration(value)) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return timedelta(microseconds=parse_duration(value))
+    except OverflowError as error:
+        raise ValueError("is longer than any duration can be") from error
 
 
 def _addresses(value: Any) -> Any:

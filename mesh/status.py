@@ -1,12 +1,13 @@
 """Errors to ``google.rpc.Status`` and back: the one place where our errors meet gRPC's codes."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import grpc
 from google.protobuf import any_pb2
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2 as details
 from google.rpc import status_pb2
 from grpc_status import rpc_status
@@ -22,6 +23,8 @@ from mesh.errors import (
 
 # Trailers beyond 8 KiB are refused by other gRPC stacks, and the status travels twice in them, once in base64.
 MAX_STATUS_BYTES = 4096
+# What one text of a status may take of that, as UTF-8.
+MAX_TEXT_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,9 @@ def domain_of(method: str) -> str:
 
 def to_status(error: BatonError, domain: str) -> status_pb2.Status:
     """The status of an error, never larger than ``MAX_STATUS_BYTES``."""
-    status = status_pb2.Status(
-        code=getattr(grpc.StatusCode, error.code).value[0], message=_shortened(error.message, 512)
-    )
-    _pack(status, details.ErrorInfo(reason=error.reason, domain=domain, metadata=error.metadata))
+    status = status_pb2.Status(code=getattr(grpc.StatusCode, error.code).value[0], message=_shortened(error.message))
+    metadata = {key: _shortened(value) for key, value in error.metadata.items()}
+    _pack(status, details.ErrorInfo(reason=error.reason, domain=domain, metadata=metadata))
     for detail in _details(error):
         _pack(status, detail)
     return status
@@ -62,16 +64,26 @@ def read_error(error: grpc.RpcError) -> RemoteError:
     message = (error.details() or "") if isinstance(error, grpc.aio.AioRpcError) else ""
     info, retry = details.ErrorInfo(), details.RetryInfo()
     for detail in _status_details(error):
-        detail.Unpack(info)
-        detail.Unpack(retry)
-    delay = retry.retry_delay.ToTimedelta() if retry.HasField("retry_delay") else None
-    return RemoteError(code=code, message=message, reason=info.reason, domain=info.domain, retry_delay=delay)
+        with suppress(DecodeError):
+            detail.Unpack(info)
+            detail.Unpack(retry)
+    return RemoteError(code, message, reason=info.reason, domain=info.domain, retry_delay=_retry_delay(retry))
+
+
+def _retry_delay(retry: details.RetryInfo) -> timedelta | None:
+    if not retry.HasField("retry_delay"):
+        return None
+    try:
+        delay: timedelta = retry.retry_delay.ToTimedelta()
+    except (OverflowError, ValueError):  # a peer may send what no duration can be
+        return None
+    return delay if delay >= timedelta() else None
 
 
 def _status_details(error: grpc.RpcError) -> list[any_pb2.Any]:
     try:
         status = rpc_status.from_call(error)
-    except (ValueError, TypeError):  # a peer's details may contradict its code, or not parse
+    except (ValueError, TypeError, DecodeError):  # a peer's details may contradict its code, or not parse
         return []
     return list(status.details) if status is not None else []
 
@@ -84,13 +96,13 @@ def _details(error: BatonError) -> list[Message]:
         found.append(
             details.ResourceInfo(
                 resource_type=error.resource_type,
-                resource_name=error.resource_name,
-                description=error.message,
+                resource_name=_shortened(error.resource_name),
+                description=_shortened(error.message),
             )
         )
     if isinstance(error, FailedPrecondition):
         failure = details.PreconditionFailure.Violation(
-            type=error.reason, subject=error.subject, description=error.message
+            type=error.reason, subject=_shortened(error.subject), description=_shortened(error.message)
         )
         found.append(details.PreconditionFailure(violations=[failure]))
     retry_delay: timedelta | None = getattr(error, "retry_delay", None)
@@ -102,7 +114,9 @@ def _details(error: BatonError) -> list[Message]:
 def _bad_request(violations: tuple[Violation, ...]) -> details.BadRequest:
     request, room = details.BadRequest(), MAX_STATUS_BYTES - 1024
     for number, violation in enumerate(violations):
-        entry = details.BadRequest.FieldViolation(field=violation.field, description=violation.description)
+        entry = details.BadRequest.FieldViolation(
+            field=_shortened(violation.field), description=_shortened(violation.description)
+        )
         room -= entry.ByteSize() + 4
         if room < 0:
             left = len(violations) - number
@@ -115,11 +129,16 @@ def _bad_request(violations: tuple[Violation, ...]) -> details.BadRequest:
 def _pack(status: status_pb2.Status, detail: Message) -> None:
     packed = any_pb2.Any()
     packed.Pack(detail)
-    status.details.append(packed)
+    if status.ByteSize() + packed.ByteSize() + 4 <= MAX_STATUS_BYTES:
+        status.details.append(packed)
 
 
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+def _shortened(text: str) -> str:
+    """The text in at most ``MAX_TEXT_BYTES``, and in no bytes that protobuf refuses."""
+    raw = text.encode(errors="replace")
+    if len(raw) > MAX_TEXT_BYTES:
+        return f"{raw[: MAX_TEXT_BYTES - 3].decode(errors='ignore')}..."
+    return raw.decode()
 
 
 def abort_arguments(status: status_pb2.Status) -> Any:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mesh.clock import Clock
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
+from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from queue_service.admission import admit
 from queue_service.catalog import Catalog
@@ -38,6 +39,9 @@ log = get_logger(__name__)
 #: Bytes of messages in one pull or push at most: gRPC's default limit is 4 MiB, and framing needs room.
 MAX_BATCH_BYTES = 3 * 1024 * 1024
 
+#: Seconds that leases which nobody got have to be given back when the broker stops; after that they run out.
+GIVE_BACK_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Pull:
@@ -66,7 +70,7 @@ class Broker:
         self._signals: defaultdict[str, ReadySignal] = defaultdict(lambda: ReadySignal(clock))
         self._reaper = Reaper(clock, self._sweep)
         self._draining = False
-        self._cleaning: set[asyncio.Task[None]] = set()
+        self._giving_back = TaskSet()
         catalog.listen(self._queue_changed)
 
     async def start(self) -> None:
@@ -84,7 +88,7 @@ class Broker:
         """Stop the timers; nothing calls the broker any more."""
         self._draining = True
         await self._reaper.stop()
-        await asyncio.gather(*self._cleaning)
+        await self._giving_back.finish(GIVE_BACK_SECONDS)
         for signal in self._signals.values():
             signal.close()
 
@@ -164,7 +168,7 @@ class Broker:
         try:
             leased = await asyncio.shield(pending)
         except asyncio.CancelledError:
-            self._clean_up(self._give_back(queue.name, pending))
+            self._giving_back.begin(self._give_back(queue.name, pending))
             raise
         signal = self._signals[queue.name]
         signal.ready(leased.next_at, max(1, leased.ready_count))
@@ -181,11 +185,6 @@ class Broker:
         settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
         if settlements:
             await self._settle(queue_name, settlements)
-
-    def _clean_up(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._cleaning.add(task)
-        task.add_done_callback(self._cleaning.discard)
 
     async def _wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
         await waiter.wait(until)

@@ -65,18 +65,16 @@ def read_declared(path: Path, services: Mapping[str, str], rules: FieldRules) ->
 
 def _read(table: dict[str, Any], services: Mapping[str, str], rules: FieldRules) -> tuple[list[str], Queue]:
     encoded = queue_pb2.Queue()
-    problems = list(_convert(table, encoded.DESCRIPTOR))
-    if not problems:
-        try:
-            ParseDict(table, encoded)
-        except ParseError as error:
-            problems.append(str(error))
-    if not problems:
-        problems = [f"{v.field}: {v.description}" for v in rules.check(encoded, encoded.ByteSize())]
-    push = encoded.consumer.push
-    push.address = services.get(push.address, push.address)
-    if not table.get("consumer", {}).get("push"):
-        encoded.consumer.ClearField("push")
+    if problems := list(_convert(table, encoded.DESCRIPTOR)):
+        return problems, Queue("")
+    try:
+        ParseDict(table, encoded)
+    except ParseError as error:
+        return [str(error)], Queue("")
+    problems = [f"{found.field}: {found.description}" for found in rules.check(encoded, encoded.ByteSize())]
+    if encoded.consumer.HasField("push"):
+        push = encoded.consumer.push
+        push.address = services.get(push.address, push.address)
     return problems, decode_queue(encoded)
 
 
@@ -118,5 +116,5 @@ def _words(field: FieldDescriptor) -> str:
 
 
 def _repeated(queues: list[Queue]) -> set[str]:
-    names = [queue.name for queue in queues]
+    names = [queue.name for queue in queues if queue.name]
     return {name for name in names if names.count(name) > 1}

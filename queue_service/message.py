@@ -98,9 +98,13 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Bytes of body and attributes, which is what the limits count."""
-        attributes = sum(len(key) + len(value.encode()) for key, value in self.attributes.items())
-        return len(self.body.value) + attributes
+        """Bytes of body and attributes, which is what the limits count, and of a dead letter's failures."""
+        size = len(self.body.value)
+        for key, value in self.attributes.items():
+            size += len(key) + len(value.encode())
+        for failure in self.dead_letter.failures if self.dead_letter else ():
+            size += len(failure.code.encode()) + len(failure.description.encode())
+        return size
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from mesh.clock import SECOND, Clock, Timer
 from mesh.errors import BatonError, NotFound
+from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -53,7 +54,7 @@ class Reaper:
         self._timers.pop(queue, None)
         if queue in self._sweeping:  # it ends with a look at what comes next
             return
-        self._sweeping[queue] = asyncio.create_task(self._run(queue), name=f"sweep of {queue}")
+        self._sweeping[queue] = begin_loop(self._run(queue), f"sweep of {queue}")
 
     async def _run(self, queue: str) -> None:
         try:

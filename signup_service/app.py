@@ -8,8 +8,6 @@ import grpc
 from baton.email.v1.email_service_pb2_grpc import EmailServiceStub
 from baton.queue.v1 import (
     batch_handler_service_pb2,
-    consumer_service_pb2,  # noqa: F401  # the field rules name its messages
-    queue_service_pb2,  # noqa: F401  # likewise
 )
 from baton.queue.v1.batch_handler_service_pb2_grpc import add_BatchHandlerServiceServicer_to_server
 from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
@@ -22,6 +20,7 @@ from mesh.errors import BatonError
 from mesh.identifier import Identifiers
 from mesh.outbox import OutboxRelay
 from mesh.program import StartError
+from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from signup_service.batch_handler import BatchHandler
 from signup_service.confirmation_email import ConfirmationEmail
@@ -34,7 +33,6 @@ from signup_service.settings import SignupSettings
 from signup_service.storage import schema
 from signup_service.storage.sql import SqlRegistrationStore
 from signup_service.storage.threaded import ThreadedStore
-from signup_service.task_set import TaskSet
 from signup_service.trace_context import Tracer
 
 log = get_logger(__name__)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from mesh import deadline
 from mesh.clock import Clock
 from mesh.identifier import Identifiers
+from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from signup_service.errors import Draining
 from signup_service.registration import ConfirmationState, Mode, Registration, Runner, registered
@@ -13,7 +14,6 @@ from signup_service.request import register_request
 from signup_service.sender import Sender
 from signup_service.storage.base import EntryOf
 from signup_service.storage.threaded import ThreadedStore
-from signup_service.task_set import TaskSet
 
 log = get_logger(__name__)
 

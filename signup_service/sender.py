@@ -10,13 +10,12 @@ from datetime import timedelta
 from itertools import count
 
 from mesh.clock import SECOND, Clock, microseconds, sleep_until
-from mesh.deadline import detached
+from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from signup_service.mailer import Answer, Mailer
 from signup_service.outcome import FAILED, PENDING, Outcome
 from signup_service.registration import Mode, Registration
 from signup_service.storage.threaded import ThreadedStore
-from signup_service.task_set import TaskSet
 
 log = get_logger(__name__)
 
@@ -37,8 +36,7 @@ class Sender:
     def begin(self, registration: Registration) -> asyncio.Task[Registration]:
         """Start to send; the task's result is the registration with what became of it."""
         key = registration.registration_id
-        with detached():
-            task = self._under_way[key] = self._tasks.begin(self._send(registration))
+        task = self._under_way[key] = self._tasks.begin(self._send(registration))
         task.add_done_callback(lambda _: self._under_way.pop(key))
         return task
 

@@ -10,6 +10,7 @@ from mesh.channel import open_channel
 from mesh.clock import SECOND, Clock, sleep_until
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
+from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
 from queue_service.broker import Broker
 from queue_service.message import Delivery
@@ -41,8 +42,9 @@ class Pusher:
         self._free = asyncio.Semaphore(queue.consumer.max_concurrency)
         self._calls: set[asyncio.Task[None]] = set()
         self._next_at = 0
+        self._unconnected = False
         self._channel = open_channel(target.address)
-        self._loop = asyncio.create_task(self._run(), name=f"push of {queue.name}")
+        self._loop = begin_loop(self._run(), f"push of {queue.name}")
 
     @property
     def health(self) -> PushHealth:
@@ -61,33 +63,40 @@ class Pusher:
         await self._channel.close()
 
     async def _run(self) -> None:
-        while True:
+        pushing = True
+        while pushing:
             try:
-                await self._push_once()
+                pushing = await self._push_once()
             except BatonError as error:
                 log.warning("the push waits", action="push_waits", queue=self._queue.name, reason=error.reason)
                 await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
 
-    async def _push_once(self) -> None:
+    async def _push_once(self) -> bool:
+        """One connection or one delivery; False once the broker drains."""
         await sleep_until(self._clock, max(self._breaker.probe_at if self._breaker.open else 0, self._next_at))
         await self._free.acquire()
-        begun = False
+        call = None
         try:
-            if await self._connected():
-                call = await self._begin()
-                begun = call is not None
-                if call is not None and self._breaker.open:
-                    await asyncio.wait([call])  # one probe at a time
+            if not await self._connected():
+                return True
+            call = await self._begin()
         finally:
-            if not begun:
+            if call is None:
                 self._free.release()
+        if call is not None and self._breaker.open:
+            await asyncio.wait([call])  # one probe at a time
+        return call is not None
 
     async def _connected(self) -> bool:
         try:
             await asyncio.wait_for(self._channel.channel_ready(), CONNECT_TIMEOUT)
         except TimeoutError:
+            self._unconnected = True
             self._unreached(f"no connection to {self._target.address} within {CONNECT_TIMEOUT:g} s")
             return False
+        if self._unconnected:  # what was wrong is right again; no message is needed to find that out
+            self._unconnected = False
+            self._reached()
         return True
 
     async def _begin(self) -> asyncio.Task[None] | None:
@@ -156,6 +165,9 @@ class Pusher:
         if end.unreached:
             self._unreached(str(end.error))
             return
+        self._reached()
+
+    def _reached(self) -> None:
         if self._breaker.open:
             log.info("push target answers again", action="push_healthy", queue=self._queue.name)
         self._breaker = self._breaker.succeeded(self._clock.now())

@@ -4,6 +4,7 @@ import asyncio
 
 from mesh.clock import Clock
 from mesh.identifier import Identifiers
+from mesh.task_set import TaskSet
 from queue_service.broker import Broker
 from queue_service.push.pusher import Pusher
 from queue_service.queue_definition import Queue
@@ -19,7 +20,7 @@ class Pushers:
     def __init__(self, broker: Broker, clock: Clock, identifiers: Identifiers) -> None:
         self._broker, self._clock, self._identifiers = broker, clock, identifiers
         self._pushers: dict[str, Pusher] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._stopping = TaskSet()
         self._running = False
         broker.catalog.listen(self._queue_changed)
 
@@ -33,7 +34,9 @@ class Pushers:
         """Stop all; see `Pusher.stop`."""
         self._running = False
         pushers, self._pushers = list(self._pushers.values()), {}
-        await asyncio.gather(*(pusher.stop(grace) for pusher in pushers), *self._stopping)
+        await asyncio.gather(*(pusher.stop(grace) for pusher in pushers))
+        await self._stopping.finish(2 * CHANGE_GRACE)
+        await self._stopping.cancel()
 
     def health(self, queue_name: str) -> PushHealth | None:
         """The state of a queue's target; None for a queue that is not pushed."""
@@ -44,9 +47,7 @@ class Pushers:
         if not self._running:
             return
         if before is not None and (pusher := self._pushers.pop(before.name, None)) is not None:
-            task = asyncio.create_task(pusher.stop(CHANGE_GRACE))
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+            self._stopping.begin(pusher.stop(CHANGE_GRACE))
         if after is not None:
             self._begin(after)
 

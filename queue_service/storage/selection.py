@@ -12,17 +12,20 @@ from queue_service.retry_policy import is_final
 from queue_service.settlement import LeaseOutcome
 from queue_service.storage.verbs import GivenUp, Lease, Settled
 
-# What a message costs on the wire beside its body and attributes: ids, times, framing.
-ENVELOPE_BYTES = 256
+#: Bytes on the wire of one batch at most; gRPC's default limit of a message received is 4 MiB.
+MAX_WIRE_BYTES = 3 * 1024 * 1024
+# What a message may cost on the wire beside what `Message.size` counts: ids, names, times, framing.
+ENVELOPE_BYTES = 1536
 
 
 def chosen(ready: Iterable[DeliveryState], verb: Lease) -> list[DeliveryState]:
     """The messages, of those ready in order, that fit the bounds of one delivery."""
     taken: list[DeliveryState] = []
-    room = verb.max_bytes
+    room, wire_room = verb.max_bytes, MAX_WIRE_BYTES
     for state in ready:
-        room -= state.size + ENVELOPE_BYTES
-        if len(taken) == verb.limit or (taken and room < 0):
+        room -= state.size
+        wire_room -= state.size + ENVELOPE_BYTES
+        if len(taken) == verb.limit or (taken and (room < 0 or wire_room < 0)):
             break
         taken.append(state)
     return taken

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from mesh.database import Database, translated
+from mesh.database import Database, DatabaseError, translated
 from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
 from queue_service.storage import schema, verbs
@@ -41,9 +41,13 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url, schema.METADATA, schema.VERSION)
-        with self._database.engine.begin() as connection:
-            self.secret = _secret(connection)
-            self._queues: dict[str, Queue] = _by_name(connection)
+        try:
+            with self._database.engine.begin() as connection:
+                self.secret = _secret(connection)
+                self._queues: dict[str, Queue] = _by_name(connection)
+        except exc.SQLAlchemyError as error:
+            self._database.close()
+            raise DatabaseError("the database cannot be read") from error
 
     def apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         """Do the verbs in one transaction; see `queue_service.storage.base`."""

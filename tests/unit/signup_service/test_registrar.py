@@ -10,6 +10,7 @@ import pytest
 from mesh import deadline
 from mesh.database import Database, sqlite_url
 from mesh.identifier import Identifiers
+from mesh.task_set import TaskSet
 from signup_service.confirmation_email import ConfirmationEmail
 from signup_service.errors import Draining, RegistrationExists, RequestIdReused
 from signup_service.mailer import Answer
@@ -21,7 +22,6 @@ from signup_service.sender import Sender
 from signup_service.storage import schema
 from signup_service.storage.sql import SqlRegistrationStore
 from signup_service.storage.threaded import ThreadedStore
-from signup_service.task_set import TaskSet
 from signup_service.trace_context import Tracer
 from tests.support.fake_clock import FakeClock
 from tests.unit.signup_service.example import runner

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.clock import SECOND
 from mesh.database import Database, sqlite_url
+from mesh.task_set import TaskSet
 from signup_service.mailer import Answer
 from signup_service.outcome import FAILED, PENDING, SENT, Outcome
 from signup_service.registration import Mode, Registration
@@ -16,7 +17,6 @@ from signup_service.sender import Sender
 from signup_service.storage import schema
 from signup_service.storage.sql import SqlRegistrationStore
 from signup_service.storage.threaded import ThreadedStore
-from signup_service.task_set import TaskSet
 from tests.support.fake_clock import FakeClock
 from tests.unit.signup_service.example import registration
 

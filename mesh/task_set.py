@@ -1,8 +1,11 @@
-"""Work that outlives the call it was begun for."""
+"""Work that outlives the call it was begun for, so that neither the call's deadline nor its end may bind it."""
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from mesh.deadline import detached
 
 T = TypeVar("T")
 
@@ -14,8 +17,9 @@ class TaskSet:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """Let ``work`` run by itself."""
-        task = asyncio.create_task(work)
+        """Let ``work`` run by itself, still under the request id of the call it is for."""
+        with detached():
+            task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -36,3 +40,8 @@ class TaskSet:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+
+def begin_loop(loop: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    """Run what belongs to no call at all, whichever call made it start: nothing of that call's context comes along."""
+    return asyncio.create_task(loop, name=name, context=contextvars.Context())
