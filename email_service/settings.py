@@ -10,7 +10,7 @@ from email_service.letter import parse_sender
 from email_service.smtp_url import SmtpServer, parse_smtp_url
 from mesh.address import check_address
 from mesh.database import sqlite_url
-from mesh.settings import Address, Addresses, Duration, Settings
+from mesh.settings import Addresses, Duration, Settings, Target
 
 # With a longer wait a caller's lease would run out before the mail server's silence is noticed.
 _LONGEST_SMTP_TIMEOUT = timedelta(minutes=10)
@@ -51,7 +51,7 @@ class EmailSettings(Settings):
         default="Baton Marathon <marathon@localhost.localdomain>", alias="BATON_EMAIL_FROM"
     )
     """The From of every mail, and, its address alone, the sender in the SMTP envelope."""
-    queue_address: Address | None = Field(default=None, alias="BATON_QUEUE_ADDRESS")
+    queue_address: Target | None = Field(default=None, alias="BATON_QUEUE_ADDRESS")
     """Where reports are handed to the broker; the first of its listening addresses."""
     queue_listen: Addresses = Field(default=("127.0.0.1:50052",), alias="BATON_QUEUE_LISTEN")
     """The broker's own setting, read for its address only."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from mesh.database import sqlite_url
-from mesh.settings import Addresses, Settings
+from mesh.settings import Addresses, Settings, Target
 
 
 class QueueSettings(Settings):
@@ -20,11 +20,11 @@ class QueueSettings(Settings):
     """The file that declares queues."""
     email_listen: Addresses | None = Field(default=None, alias="BATON_EMAIL_LISTEN")
     """Where the email service listens; unset: its socket in the data folder."""
-    email_address: str = Field(default="", alias="BATON_EMAIL_ADDRESS")
+    email_address: Target | None = Field(default=None, alias="BATON_EMAIL_ADDRESS")
     """Where a push to ``email`` goes; unset: the first of ``email_listen``."""
     signup_listen: Addresses = Field(default=("127.0.0.1:50051",), alias="BATON_SIGNUP_LISTEN")
     """Where the sign-up service listens."""
-    signup_address: str = Field(default="", alias="BATON_SIGNUP_ADDRESS")
+    signup_address: Target | None = Field(default=None, alias="BATON_SIGNUP_ADDRESS")
     """Where a push to ``signup`` goes; unset: the first of ``signup_listen``."""
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from mesh.database import sqlite_url
-from mesh.settings import Address, Addresses, Settings
+from mesh.settings import Addresses, Settings, Target
 
 # What the email contract lets a confirmation say; a longer one would fail every single email.
 _MAX_RACE_BYTES = 256
@@ -44,11 +44,11 @@ class SignupSettings(Settings):
         default="Town Hall Square", alias="BATON_SIGNUP_RACE_LOCATION"
     )
     """Where the race starts."""
-    queue_address: Address | None = Field(default=None, alias="BATON_QUEUE_ADDRESS")
+    queue_address: Target | None = Field(default=None, alias="BATON_QUEUE_ADDRESS")
     """Where callers reach the broker."""
     queue_listen: Addresses = Field(default=("127.0.0.1:50052",), alias="BATON_QUEUE_LISTEN")
     """Where the broker listens; its first address is called unless ``queue_address`` is set."""
-    email_address: Address | None = Field(default=None, alias="BATON_EMAIL_ADDRESS")
+    email_address: Target | None = Field(default=None, alias="BATON_EMAIL_ADDRESS")
     """Where callers reach the email service."""
     email_listen: Addresses | None = Field(default=None, alias="BATON_EMAIL_LISTEN")
     """Where the email service listens; unset: ``email.sock`` in the data folder."""
