@@ -22,7 +22,6 @@ from email_service.smtp_transport import SmtpTransport
 from email_service.storage.base import EmailStore
 from email_service.storage.schema import VERSION, metadata
 from email_service.storage.sql import SqlEmailStore
-from email_service.store_thread import StoreThread
 from email_service.transport import Transport
 from mesh.channel import open_channel
 from mesh.clock import Clock, SystemClock
@@ -30,6 +29,7 @@ from mesh.database import Database, DatabaseError
 from mesh.field_rules import FieldRules
 from mesh.outbox import OutboxRelay
 from mesh.program import StartError
+from mesh.store_thread import StoreThread
 
 
 def listen(settings: EmailSettings) -> Sequence[str]:
@@ -69,7 +69,7 @@ class Application:
 
     def __init__(self, settings: EmailSettings, store: EmailStore, transport: Transport, clock: Clock) -> None:
         self._broker, self._clock = settings.broker, clock
-        self._store, self._thread, self._transport = store, StoreThread(), transport
+        self._store, self._thread, self._transport = store, StoreThread("emails"), transport
         writer = LetterWriter(settings.sender, Renderer())
         self._mailer = Mailer(store, self._thread, writer, transport, clock, reports=reports_of, wake=self._wake)
         self._batches = BatchHandler(self._mailer, FieldRules(("email",)), clock)

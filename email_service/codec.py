@@ -12,8 +12,8 @@ from baton.email.v1 import email_pb2
 from email_service.content import CONTENTS, Content
 from email_service.email_record import Draft, Email
 from email_service.letter import delivery_address
-from email_service.timestamp import instant, timestamp
 from mesh.errors import InvalidArgument, Violation
+from mesh.wire_time import instant_of, instant_to
 
 # W3C Trace Context and Baggage: what a report carries on from the call or message that it answers.
 _TRACE_KEYS = frozenset({"traceparent", "tracestate", "baggage"})
@@ -63,8 +63,8 @@ def email_message(email: Email) -> email_pb2.Email:
         state=email_pb2.Email.State.Value(f"STATE_{email.state.value}"),
         attempts=email.attempts,
         last_error=email.last_error,
-        create_time=timestamp(email.created_at),
-        send_time=None if email.sent_at is None else timestamp(email.sent_at),
+        create_time=instant_to(email.created_at),
+        send_time=None if email.sent_at is None else instant_to(email.sent_at),
     )
     _set_content(getattr(message, draft.content.kind), draft.content)
     return message
@@ -91,7 +91,7 @@ def _value(message: Message, name: str) -> Any:
     value = getattr(message, name)
     if not isinstance(value, Timestamp):
         return value
-    return instant(value) if message.HasField(name) else None
+    return instant_of(value) if message.HasField(name) else None
 
 
 def _set_content(message: Message, content: Content) -> None:
@@ -99,6 +99,6 @@ def _set_content(message: Message, content: Content) -> None:
     for field in fields(content):
         value = getattr(content, field.name)
         if isinstance(value, int):
-            getattr(message, field.name).CopyFrom(timestamp(value))
+            getattr(message, field.name).CopyFrom(instant_to(value))
         elif value is not None:
             setattr(message, field.name, value)

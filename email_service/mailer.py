@@ -15,12 +15,12 @@ from email_service.failure import Failure, TransportError
 from email_service.letter import LetterWriter
 from email_service.rendering import subject_line
 from email_service.storage.base import EmailStore
-from email_service.store_thread import StoreThread
 from email_service.transport import Transport
 from mesh.clock import Clock
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
 from mesh.outbox import OutboxEntry
+from mesh.store_thread import StoreThread
 from mesh.telemetry import get_logger
 
 log = get_logger(__name__)

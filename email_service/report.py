@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from baton.email.v1 import email_pb2
 from email_service.email_record import Email
 from email_service.storage.base import EmailStore
-from email_service.store_thread import StoreThread
-from email_service.timestamp import timestamp
 from mesh.outbox import OutboxEntry
+from mesh.store_thread import StoreThread
+from mesh.wire_time import instant_to
 
 _TYPE_NAME: str = email_pb2.EmailReport.DESCRIPTOR.full_name
 
@@ -22,7 +22,7 @@ def reports_of(email: Email, trace: Mapping[str, str], now: int) -> list[OutboxE
         correlation_id=email.draft.correlation_id,
         state=email_pb2.Email.State.Value(f"STATE_{email.state.value}"),
         error=email.last_error if email.sent_at is None else "",
-        report_time=timestamp(now),
+        report_time=instant_to(now),
     )
     entry_id = f"{email.email_id}:{email.state.value}"
     return [OutboxEntry(entry_id, email.draft.report_queue, _TYPE_NAME, report.SerializeToString(), trace)]

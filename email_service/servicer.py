@@ -10,8 +10,8 @@ from email_service.codec import draft_of, email_message, trace_of
 from email_service.errors import EmailNotFound
 from email_service.mailer import Mailer
 from email_service.storage.base import EmailStore
-from email_service.store_thread import StoreThread
 from mesh import page_token
+from mesh.store_thread import StoreThread
 
 # The contract's bound on a page.
 _PAGE_BYTES = 3 * 1024 * 1024

@@ -9,9 +9,10 @@ from baton.queue.v1 import consumer_service_pb2 as pb
 from baton.queue.v1 import message_pb2, queue_pb2
 from baton.queue.v1.consumer_service_pb2_grpc import ConsumerServiceServicer
 from mesh.errors import InvalidArgument, NotBuilt, Violation
+from mesh.wire_time import duration_of
 from queue_service.broker import Broker, Pull
 from queue_service.message import Lease
-from queue_service.message_encoding import decode_action, duration_of, encode_delivery
+from queue_service.message_encoding import decode_action, encode_delivery
 from queue_service.settlement import Action
 
 Context = grpc.aio.ServicerContext[Any, Any]

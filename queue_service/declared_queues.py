@@ -17,7 +17,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 from baton.queue.v1 import queue_pb2
 from mesh.duration import parse_duration
 from mesh.field_rules import FieldRules
-from queue_service.message_encoding import duration_to
+from mesh.wire_time import duration_to
 from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import decode_queue
 

@@ -1,35 +1,13 @@
 """Messages and settlements between protobuf and domain."""
 
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from baton.queue.v1 import message_pb2 as pb
+from mesh.wire_time import duration_of, instant_of, instant_to
 from queue_service.lease_id import LeaseIds
 from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, Delivery, Message, NewMessage
 from queue_service.queue_definition import Queue
 from queue_service.settlement import Ack, Action, Reject, Release, Retry
 
 _NO_BODY = Body(BodyKind.NONE, b"")
-
-
-def duration_of(duration: Duration) -> int:
-    """Microseconds of a duration that the field rules have let pass."""
-    return duration.seconds * 1_000_000 + duration.nanos // 1_000
-
-
-def duration_to(duration: int) -> Duration:
-    """A duration of that many microseconds, not negative."""
-    return Duration(seconds=duration // 1_000_000, nanos=duration % 1_000_000 * 1_000)
-
-
-def instant_of(timestamp: Timestamp) -> int:
-    """The instant of a timestamp."""
-    return timestamp.seconds * 1_000_000 + timestamp.nanos // 1_000
-
-
-def instant_to(instant: int) -> Timestamp:
-    """The timestamp of an instant."""
-    return Timestamp(seconds=instant // 1_000_000, nanos=instant % 1_000_000 * 1_000)
 
 
 def decode_message(message: pb.QueueMessage) -> NewMessage:

@@ -6,7 +6,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from baton.queue.v1 import queue_pb2 as pb
 from mesh.errors import InvalidArgument, Violation
-from queue_service.message_encoding import duration_of, duration_to, instant_to
+from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.queue_definition import ConsumerSettings, PushTarget, Queue, RetryPolicy
 from queue_service.storage.verbs import QueueStats, Totals
 

@@ -1,9 +1,8 @@
 """The confirmation as the email service takes it, called directly or through the broker."""
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from baton.email.v1 import email_pb2, email_service_pb2
 from mesh.outbox import OutboxEntry
+from mesh.wire_time import instant_to
 from signup_service.queue_name import CONFIRMATIONS, EMAIL_REPORTS
 from signup_service.race import Race
 from signup_service.registration import Registration
@@ -39,13 +38,11 @@ class ConfirmationEmail:
         )
 
     def _content(self, registration: Registration) -> email_pb2.RegistrationConfirmation:
-        start = Timestamp()
-        start.FromMicroseconds(self._race.start)
         return email_pb2.RegistrationConfirmation(
             first_name=registration.runner.first_name,
             race=self._race.name,
             distance=registration.runner.distance.value,
             registration_id=registration.registration_id,
-            start_time=start,
+            start_time=instant_to(self._race.start),
             location=self._race.location,
         )

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from baton.signup.v1 import registration_pb2 as pb
 from baton.signup.v1 import signup_service_pb2 as service_pb
 from mesh import page_token
+from mesh.wire_time import instant_to
 from signup_service.registration import Confirmation, ConfirmationState, Distance, Mode, Registration, Runner
 
 # The contract's bound of a page, less what the token and its framing take.
@@ -49,8 +48,8 @@ def registration(found: Registration) -> pb.Registration:
         distance=pb.Distance.Value(f"DISTANCE_{found.runner.distance.name}"),
         state=pb.Registration.State.Value(f"STATE_{found.state.name}"),
         confirmation=_confirmation(found.confirmation),
-        create_time=_timestamp(found.create_time),
-        update_time=_timestamp(found.update_time),
+        create_time=instant_to(found.create_time),
+        update_time=instant_to(found.update_time),
     )
 
 
@@ -77,11 +76,5 @@ def _confirmation(confirmation: Confirmation) -> pb.Confirmation:
         message_id=confirmation.message_id,
         email_id=confirmation.email_id,
         trace_id=confirmation.trace_id,
-        update_time=_timestamp(confirmation.update_time),
+        update_time=instant_to(confirmation.update_time),
     )
-
-
-def _timestamp(instant: int) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromMicroseconds(instant)
-    return timestamp

@@ -10,9 +10,10 @@ from baton.queue.v1 import batch_handler_service_pb2 as pb
 from mesh.clock import Clock
 from mesh.status import RemoteError, read_error
 from mesh.telemetry import get_logger
+from mesh.wire_time import duration_to
 from queue_service.lease_id import LeaseIds
 from queue_service.message import Delivery, Lease
-from queue_service.message_encoding import decode_action, duration_to, encode_delivery
+from queue_service.message_encoding import decode_action, encode_delivery
 from queue_service.push.call_end import CallEnd
 from queue_service.queue_definition import DAY, Queue
 from queue_service.settlement import Action, Extend

@@ -10,10 +10,13 @@ T = TypeVar("T")
 
 
 class StoreThread:
-    """A single thread; it starts with the first call."""
+    """A single thread; it starts with the first call.
 
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="email store")
+    A verb that began is carried through even when whoever awaits it is cancelled.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def run(self, verb: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a verb of the store over there."""
