@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mesh.errors import InvalidArgument, NotBuilt, Violation
+from mesh.errors import InvalidArgument, Violation
 from queue_service.message import Message, NewMessage
 from queue_service.queue_definition import DAY, Queue
 
@@ -22,10 +22,7 @@ def admit(new: NewMessage, queue: Queue, message_id: str, now: int, path: str) -
 
     Raises:
         InvalidArgument: a time lies outside what the contract allows; ``path`` leads to the message in the request.
-        NotBuilt: it asks for ordering.
     """
-    if new.ordering_key:
-        raise NotBuilt("ordering_key")
     times = _times(new, queue, now, path)
     return Message(
         message_id=message_id,
@@ -47,6 +44,9 @@ def _times(new: NewMessage, queue: Queue, now: int, path: str) -> _Times:
     if deliver_time is not None and deliver_time > now + MAX_DELAY:
         days = (deliver_time - now) / DAY
         violations.append(Violation(f"{path}.deliver_time", f"must be at most 7 d ahead, is {days:.2f} d ahead"))
+    if new.ordering_key and (new.delay or new.deliver_time is not None):
+        field = "delay" if new.delay else "deliver_time"
+        violations.append(Violation(f"{path}.{field}", "may not be set on a message with an ordering_key"))
     if new.expire_time is not None and not begins < new.expire_time <= begins + MAX_TTL:
         seconds = (new.expire_time - begins) / 1e6
         violations.append(

@@ -69,7 +69,7 @@ class QueueApplication:
         Raises:
             StartError: the declared queues contradict each other or those that are there.
         """
-        await self._catalog.load()
+        self._catalog.load()
         try:
             await self._catalog.declare(self._declared)
         except BatonError as error:

@@ -11,6 +11,7 @@ from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from queue_service.admission import admit
+from queue_service.backlog import Backlog
 from queue_service.catalog import Catalog
 from queue_service.errors import QueueIsPushed
 from queue_service.lease_id import LeaseIds
@@ -19,18 +20,16 @@ from queue_service.message import Lease as LeaseNumber
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import ReadySignal, Waiter
 from queue_service.reaper import Reaper
-from queue_service.settlement import Action, LeaseOutcome, Release, Settlement
+from queue_service.settlement import Action, Extend, LeaseOutcome, Release, Settlement
 from queue_service.storage.verbs import (
     Expire,
     GivenUp,
     Lease,
     Leased,
-    QueueStats,
     Send,
     SendResult,
     Settle,
     Settled,
-    Stats,
 )
 from queue_service.writer import Writer
 
@@ -38,6 +37,8 @@ log = get_logger(__name__)
 
 #: Bytes of messages in one pull or push at most: gRPC's default limit is 4 MiB, and framing needs room.
 MAX_BATCH_BYTES = 3 * 1024 * 1024
+
+_NOTHING = Leased((), None, 0)
 
 #: Seconds that leases which nobody got have to be given back when the broker stops; after that they run out.
 GIVE_BACK_SECONDS = 5.0
@@ -71,11 +72,13 @@ class Broker:
         self._reaper = Reaper(clock, self._sweep)
         self._draining = False
         self._giving_back = TaskSet()
+        self.backlog = Backlog(catalog, writer, clock, self.follow_up)
         catalog.listen(self._queue_changed)
 
     async def start(self) -> None:
         """End what ended while the broker was away, in every queue."""
         for queue in self.catalog.page("", 1 << 30)[0]:
+            self._queue_changed(None, queue)
             self._reaper.note(queue.name, self._clock.now())
 
     def drain(self) -> None:
@@ -127,7 +130,9 @@ class Broker:
                 queue = self.catalog.get(pull.queue)
                 if queue.consumer.push is not None:
                     raise QueueIsPushed(pull.queue)
-                leased = await self._lease(queue, _asked(pull, queue, self._clock.now()))
+                leased = _NOTHING
+                if not queue.paused(self._clock.now()):
+                    leased = await self._lease(queue, _asked(pull, queue, self._clock.now()))
                 if leased.deliveries or self._draining or self._clock.now() >= deadline:
                     return leased
                 await self._wait(pull.queue, waiter, deadline)
@@ -137,11 +142,12 @@ class Broker:
         with self._signals[queue.name].waiter() as waiter:
             while not self._draining:
                 now = self._clock.now()
-                until = now + queue.consumer.visibility_timeout
-                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
-                leased = await self._lease(queue, verb)
-                if leased.deliveries:
-                    return leased.deliveries
+                if not self.catalog.get(queue.name).paused(now):
+                    until = now + queue.consumer.visibility_timeout
+                    verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
+                    leased = await self._lease(queue, verb)
+                    if leased.deliveries:
+                        return leased.deliveries
                 await self._wait(queue.name, waiter, None)
         return ()
 
@@ -158,10 +164,20 @@ class Broker:
         outcomes = iter((await self._settle(queue_name, known)).outcomes if known else ())
         return tuple(LeaseOutcome.UNKNOWN_LEASE if lease is None else next(outcomes) for lease, _ in settlements)
 
-    async def stats(self, queue_name: str) -> tuple[QueueStats, int]:
-        """How a queue stands, and the instant at which it did; raises QueueNotFound."""
-        now = self._clock.now()
-        return await self._writer.execute(Stats(queue_name, now)), now
+    async def extend(
+        self, queue_name: str, leases: Sequence[LeaseNumber | None], visibility_timeout: int | None
+    ) -> tuple[tuple[LeaseOutcome, ...], int]:
+        """Let live leases end ``visibility_timeout`` from now, the queue's own when None; the outcomes, and the end.
+
+        Raises:
+            QueueNotFound
+        """
+        queue = self.catalog.get(queue_name)
+        timeout = queue.consumer.visibility_timeout if visibility_timeout is None else visibility_timeout
+        until = self._clock.now() + timeout
+        outcomes = await self.settle(queue_name, [(lease, Extend(until)) for lease in leases])
+        self._reaper.note(queue_name, until)
+        return outcomes, until
 
     async def _lease(self, queue: Queue, verb: Lease) -> Leased:
         pending = self._writer.submit(verb)
@@ -192,15 +208,16 @@ class Broker:
 
     async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
         settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
-        self._follow_up(queue_name, settled)
+        self.follow_up(queue_name, settled)
         return settled
 
     async def _sweep(self, queue_name: str) -> int | None:
         settled = await self._writer.execute(Expire(queue_name, self._clock.now()))
-        self._follow_up(queue_name, settled)
+        self.follow_up(queue_name, settled)
         return settled.next_at
 
-    def _follow_up(self, queue_name: str, settled: Settled) -> None:
+    def follow_up(self, queue_name: str, settled: Settled) -> None:
+        """Wake and watch for what a change of the store made ready, and log what it gave up."""
         for name, at in settled.ready_at.items():
             self._signals[name].ready(at)
         for given_up in settled.given_up:
@@ -210,6 +227,8 @@ class Broker:
                 self._reaper.note(given_up.dead_letter_queue, self._clock.now() + retention)
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
+        if after is not None and after.pause is not None and after.pause.expire_time:
+            self._clock.call_at(after.pause.expire_time, self._signals[after.name].wake_all)
         if before is None:
             return
         self._signals[before.name].wake_all()

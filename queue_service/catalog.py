@@ -7,8 +7,8 @@ from dataclasses import replace
 from mesh.clock import Clock
 from mesh.telemetry import get_logger
 from queue_service.errors import DeadLetterCycle, DeadLetterQueueInUse, EtagMismatch, QueueExists, QueueNotFound
-from queue_service.queue_definition import Queue, settable
-from queue_service.storage.verbs import DeleteQueue, ListQueues, SaveQueues
+from queue_service.queue_definition import Pause, Queue, settable
+from queue_service.storage.verbs import DeleteQueue, SaveQueues
 from queue_service.writer import Writer
 
 log = get_logger(__name__)
@@ -27,9 +27,9 @@ class Catalog:
         self._changing = asyncio.Lock()
         self._listeners: list[Listener] = []
 
-    async def load(self) -> None:
-        """Read what the store has."""
-        self._queues = {queue.name: queue for queue in await self._writer.execute(ListQueues())}
+    def load(self) -> None:
+        """Take over what the store has."""
+        self._queues = dict(self._writer.queues)
 
     def listen(self, listener: Listener) -> None:
         """Be told of every change from now on."""
@@ -71,6 +71,17 @@ class Catalog:
             if etag and current is not None and etag != current.etag:
                 raise EtagMismatch(name, etag, current.etag)
             return (await self._save([change(current)], validate_only=validate_only))[0]
+
+    async def set_pause(self, name: str, pause: Pause | None) -> Queue:
+        """Stop or resume the delivery of a queue; raises QueueNotFound."""
+        async with self._changing:
+            before = self.get(name)
+            (after,) = await self._writer.execute(SaveQueues((replace(before, pause=pause),)))
+            self._queues[name] = after
+            self._tell(before, after)
+        said = "queue paused" if pause else "queue resumed"
+        log.info(said, action=said.replace(" ", "_"), queue=name)
+        return after
 
     async def delete(self, name: str, *, etag: str = "", force: bool = False) -> None:
         """Delete a queue.
@@ -132,7 +143,9 @@ class Catalog:
 
     def _stamped(self, queue: Queue) -> Queue:
         current, now = self._queues.get(queue.name), self._clock.now()
-        return replace(queue, create_time=current.create_time if current else now, update_time=now)
+        if current is None:
+            return replace(queue, create_time=now, update_time=now)
+        return replace(queue, create_time=current.create_time, update_time=now, pause=current.pause)
 
     def _tell(self, before: Queue | None, after: Queue | None) -> None:
         for listener in self._listeners:

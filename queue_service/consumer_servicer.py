@@ -6,14 +6,15 @@ from typing import Any
 import grpc
 
 from baton.queue.v1 import consumer_service_pb2 as pb
-from baton.queue.v1 import message_pb2, queue_pb2
+from baton.queue.v1 import message_pb2
 from baton.queue.v1.consumer_service_pb2_grpc import ConsumerServiceServicer
 from mesh.errors import InvalidArgument, NotBuilt, Violation
-from mesh.wire_time import duration_of
+from mesh.wire_time import duration_of, instant_to
 from queue_service.broker import Broker, Pull
 from queue_service.message import Lease
 from queue_service.message_encoding import decode_action, encode_delivery
-from queue_service.settlement import Action
+from queue_service.queue_encoding import encode_state
+from queue_service.settlement import Action, LeaseOutcome
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,7 +31,7 @@ class ConsumerServicer(ConsumerServiceServicer):
         queue = self._broker.catalog.get(request.queue)
         return pb.PullMessagesResponse(
             messages=[encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in leased.deliveries],
-            queue_state=queue_pb2.Queue.STATE_ACTIVE,
+            queue_state=encode_state(queue, self._broker.backlog.now()),
             ready_count=leased.ready_count,
         )
 
@@ -46,8 +47,13 @@ class ConsumerServicer(ConsumerServiceServicer):
         return pb.SettleMessagesResponse(results=results)
 
     async def ExtendLeases(self, request: pb.ExtendLeasesRequest, context: Context) -> pb.ExtendLeasesResponse:
-        """Not built yet."""
-        raise NotBuilt("ExtendLeases")
+        """Let leases end later, each on its own."""
+        number = self._broker.catalog.get(request.queue).number
+        leases = [self._broker.lease_ids.decode(lease_id, number) for lease_id in request.lease_ids]
+        timeout = duration_of(request.visibility_timeout) if request.HasField("visibility_timeout") else None
+        outcomes, until = await self._broker.extend(request.queue, leases, timeout)
+        pairs = zip(request.lease_ids, outcomes, strict=True)
+        return pb.ExtendLeasesResponse(extensions=[_extension(lease_id, outcome, until) for lease_id, outcome in pairs])
 
     async def StreamMessages(
         self, request_iterator: AsyncIterator[pb.StreamMessagesRequest], context: Context
@@ -64,6 +70,13 @@ class ConsumerServicer(ConsumerServiceServicer):
             (self._broker.lease_ids.decode(settlement.lease_id, number), _action(settlement, index))
             for index, settlement in enumerate(settlements)
         ]
+
+
+def _extension(lease_id: str, outcome: LeaseOutcome, until: int) -> pb.LeaseExtension:
+    extension = pb.LeaseExtension(lease_id=lease_id, outcome=message_pb2.LeaseOutcome.ValueType(int(outcome)))
+    if outcome is LeaseOutcome.APPLIED:
+        extension.lease_expire_time.CopyFrom(instant_to(until))
+    return extension
 
 
 def _action(settlement: message_pb2.Settlement, index: int) -> Action:

@@ -7,9 +7,13 @@
 
 A message that waits for its time is READY with ``due_at`` ahead: delayed. ``lapsed`` remembers that the last lease ran
 out instead of being settled, so a late settlement of it can still count while nobody else has had the message.
+
+Of the messages of one ordering key only the oldest is in this picture: the others are BLOCKED until it is gone or dead,
+so a retry holds up its key and nothing else.
 """
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from queue_service.message import AttemptFailure, DeadLetterReason, Lease
 from queue_service.queue_definition import RetryPolicy
@@ -23,21 +27,44 @@ MAX_CODE_BYTES = 64
 MAX_DESCRIPTION_BYTES = 2048
 
 
+class Rank(IntEnum):
+    """Which of a queue's three rows a message stands in; the numbers are stored."""
+
+    LINE = 0
+    BLOCKED = 1
+    LEASED = 2
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryState:
-    """What changes about a message: narrow, so that a change never rewrites the body."""
+    """What changes about a message: narrow, so that a change never rewrites the body.
+
+    ``code`` is that of the newest failure, in this queue or, of a dead letter, in the one it came from.
+    """
 
     message_id: str
     due_at: int
     expire_time: int
     size: int
-    leased: bool = False
+    ordering_key: str = ""
+    rank: Rank = Rank.LINE
     lapsed: bool = False
     failed: int = 0
     deliveries: int = 0
     consumer_instance: str = ""
     request_id: str = ""
     failures: tuple[AttemptFailure, ...] = ()
+    code: str = ""
+
+    @property
+    def leased(self) -> bool:
+        """Whether a consumer has it."""
+        return self.rank is Rank.LEASED
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an older message of its ordering key comes first."""
+        return self.rank is Rank.BLOCKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +86,17 @@ def leased(state: DeliveryState, until: int, consumer_instance: str, request_id:
     return replace(
         state,
         due_at=until,
-        leased=True,
+        rank=Rank.LEASED,
         lapsed=False,
         deliveries=state.deliveries + 1,
         consumer_instance=consumer_instance,
         request_id=request_id,
     )
+
+
+def unblocked(state: DeliveryState, now: int) -> DeliveryState:
+    """The state of the next message of an ordering key when the one before it is gone."""
+    return replace(state, rank=Rank.LINE, due_at=max(state.due_at, now))
 
 
 def expired(state: DeliveryState, policy: RetryPolicy) -> Transition:
@@ -94,7 +126,7 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
     if late:
         ended = Retry(delay=action.delay, code=LEASE_EXPIRED)
         return _failed(state, policy, now, ended, outcome)
-    released = replace(state, leased=False, due_at=now + action.delay)
+    released = replace(state, rank=Rank.LINE, due_at=now + action.delay)
     return Transition(outcome, released, total="released")
 
 
@@ -119,7 +151,7 @@ def _failed(
     delay = retry.delay
     if delay is None:
         delay = retry_delay(policy, after.failed, spread_of(state.message_id, after.failed))
-    again = replace(after, leased=False, lapsed=lapsed, due_at=now + delay)
+    again = replace(after, rank=Rank.LINE, lapsed=lapsed, due_at=now + delay)
     return Transition(outcome, again, total="retried")
 
 
@@ -135,7 +167,7 @@ def _failure(state: DeliveryState, now: int, code: str, description: str, *, cou
 
 def _with_failure(state: DeliveryState, failure: AttemptFailure, *, counted: bool) -> DeliveryState:
     failures = (failure, *state.failures)[:MAX_FAILURES]
-    return replace(state, failed=state.failed if counted else state.failed + 1, failures=failures)
+    return replace(state, failed=state.failed + (not counted), failures=failures, code=failure.code)
 
 
 def _cut(text: str, limit: int) -> str:

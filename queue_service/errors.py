@@ -1,9 +1,9 @@
 """What the broker refuses, and why.
 
 BatonError (mesh.errors)
-|-- NotFound            QueueNotFound
+|-- NotFound            QueueNotFound, MessageNotFound
 |-- AlreadyExists       QueueExists, DeduplicationIdReused
-|-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle
+|-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased
 |-- Aborted             EtagMismatch
 `-- ResourceExhausted   BacklogFull
 """
@@ -21,6 +21,25 @@ class QueueNotFound(NotFound):
 
     def __init__(self, name: str) -> None:
         super().__init__("QUEUE_NOT_FOUND", f"there is no queue {name!r}", resource_type="queue", resource_name=name)
+
+
+class MessageNotFound(NotFound):
+    """There is no message of that id in that queue, any more or yet."""
+
+    def __init__(self, queue: str, message_id: str) -> None:
+        super().__init__(
+            "MESSAGE_NOT_FOUND",
+            f"queue {queue!r} holds no message {message_id!r}",
+            resource_type="message",
+            resource_name=message_id,
+        )
+
+
+class MessageLeased(FailedPrecondition):
+    """A consumer has the message at this moment."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__("MESSAGE_LEASED", f"message {message_id!r} is leased", subject=message_id)
 
 
 class QueueExists(AlreadyExists):

@@ -81,12 +81,13 @@ def _encode_dead_letter(dead_letter: DeadLetter) -> pb.DeadLetter:
         attempts=dead_letter.attempts,
         source_send_time=instant_to(dead_letter.source_send_time),
         dead_letter_time=instant_to(dead_letter.dead_letter_time),
-        failures=[_encode_failure(failure) for failure in dead_letter.failures],
+        failures=[encode_failure(failure) for failure in dead_letter.failures],
         redrive_count=dead_letter.redrive_count,
     )
 
 
-def _encode_failure(failure: AttemptFailure) -> pb.AttemptFailure:
+def encode_failure(failure: AttemptFailure) -> pb.AttemptFailure:
+    """A failed attempt."""
     return pb.AttemptFailure(
         attempt=failure.attempt,
         failure_time=instant_to(failure.failure_time),

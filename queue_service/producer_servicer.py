@@ -41,8 +41,9 @@ class ProducerServicer(ProducerServiceServicer):
         yield  # makes it the generator that the stub asks for
 
     async def CancelMessage(self, request: pb.CancelMessageRequest, context: Context) -> pb.CancelMessageResponse:
-        """Not built yet."""
-        raise NotBuilt("CancelMessage")
+        """Take back a message that nobody has."""
+        await self._broker.backlog.cancel(request.queue, request.message_id)
+        return pb.CancelMessageResponse()
 
 
 def _encode(result: SendResult) -> pb.SendResult:

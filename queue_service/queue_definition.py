@@ -45,6 +45,14 @@ class ConsumerSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a queue delivers nothing, and until when; 0: until it is resumed."""
+
+    reason: str = ""
+    expire_time: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Queue:
     """A queue. ``number`` is the store's own name for it, new with every creation; 0 until it is stored."""
 
@@ -58,6 +66,11 @@ class Queue:
     create_time: int = 0
     update_time: int = 0
     number: int = 0
+    pause: Pause | None = None
+
+    def paused(self, now: int) -> bool:
+        """Whether it delivers nothing at that instant; sends and retention go on."""
+        return self.pause is not None and (not self.pause.expire_time or now < self.pause.expire_time)
 
     @property
     def etag(self) -> str:
@@ -69,15 +82,15 @@ class Queue:
 def settable(queue: Queue) -> dict[str, Any]:
     """The fields a caller may set, as plain data; what `from_settable` takes."""
     plain = asdict(queue)
-    for name in ("number", "create_time", "update_time"):
+    for name in ("number", "create_time", "update_time", "pause"):
         del plain[name]
     return plain
 
 
-def from_settable(plain: dict[str, Any], *, create_time: int, update_time: int, number: int) -> Queue:
-    """The queue that `settable` was made from."""
+def from_settable(plain: dict[str, Any], **kept: Any) -> Queue:
+    """The queue that `settable` was made from, with the fields that it leaves out."""
     consumer = dict(plain["consumer"])
     consumer["retry_policy"] = RetryPolicy(**consumer["retry_policy"])
     consumer["push"] = PushTarget(**consumer["push"]) if consumer["push"] else None
     fields = {**plain, "consumer": ConsumerSettings(**consumer)}
-    return Queue(**fields, create_time=create_time, update_time=update_time, number=number)
+    return Queue(**fields, **kept)

@@ -72,8 +72,8 @@ def _decode_retry_policy(policy: pb.RetryPolicy) -> RetryPolicy:
     )
 
 
-def encode_queue(queue: Queue, health: PushHealth | None = None) -> pb.Queue:
-    """A queue as a caller gets it: effective values throughout."""
+def encode_queue(queue: Queue, now: int, health: PushHealth | None = None) -> pb.Queue:
+    """A queue as a caller gets it at an instant: effective values throughout."""
     encoded = pb.Queue(
         name=queue.name,
         delivery_delay=duration_to(queue.delivery_delay),
@@ -82,16 +82,25 @@ def encode_queue(queue: Queue, health: PushHealth | None = None) -> pb.Queue:
         max_backlog_messages=queue.max_backlog_messages,
         max_backlog_bytes=queue.max_backlog_bytes,
         consumer=_encode_consumer(queue.consumer),
-        state=pb.Queue.STATE_ACTIVE,
+        state=encode_state(queue, now),
         create_time=instant_to(queue.create_time),
         update_time=instant_to(queue.update_time),
         etag=queue.etag,
     )
+    if queue.pause is not None and queue.paused(now):
+        encoded.pause_reason = queue.pause.reason
+        if queue.pause.expire_time:
+            encoded.pause_expire_time.CopyFrom(instant_to(queue.pause.expire_time))
     if health is not None:
         state = pb.PushStatus.STATE_HEALTHY if health.healthy else pb.PushStatus.STATE_UNREACHABLE
         status = pb.PushStatus(state=state, reason=health.reason, change_time=instant_to(health.change_time))
         encoded.push_status.CopyFrom(status)
     return encoded
+
+
+def encode_state(queue: Queue, now: int) -> "pb.Queue.State.ValueType":
+    """Whether a queue delivers at an instant."""
+    return pb.Queue.STATE_PAUSED if queue.paused(now) else pb.Queue.STATE_ACTIVE
 
 
 def _encode_consumer(consumer: ConsumerSettings) -> pb.ConsumerSettings:
@@ -138,7 +147,7 @@ def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask) -> Queue:
     ]
     if violations:
         raise InvalidArgument(violations)
-    merged = encode_queue(current)
+    merged = encode_queue(current, current.update_time)
     chosen = FieldMask(paths=paths)
     chosen.MergeMessage(update, merged, replace_message_field=True, replace_repeated_field=True)
     merged.name = current.name

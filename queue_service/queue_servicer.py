@@ -10,10 +10,13 @@ from baton.queue.v1 import queue_service_pb2 as pb
 from baton.queue.v1.queue_service_pb2_grpc import QueueServiceServicer
 from mesh import page_token
 from mesh.errors import NotBuilt
+from mesh.wire_time import duration_of, instant_of
 from queue_service.broker import Broker
 from queue_service.errors import QueueNotFound
+from queue_service.peek_encoding import decode_filter, decode_position, encode_peeked, encode_position
 from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import PushHealth, decode_queue, encode_queue, encode_stats, merge_queue
+from queue_service.storage.verbs import Filter
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -27,8 +30,7 @@ class QueueServicer(QueueServiceServicer):
     """
 
     def __init__(self, broker: Broker, health: Callable[[str], PushHealth | None]) -> None:
-        self._broker = broker
-        self._catalog = broker.catalog
+        self._catalog, self._backlog = broker.catalog, broker.backlog
         self._health = health
 
     async def CreateQueue(self, request: pb.CreateQueueRequest, context: Context) -> pb.CreateQueueResponse:
@@ -69,28 +71,37 @@ class QueueServicer(QueueServiceServicer):
 
     async def GetQueueStats(self, request: pb.GetQueueStatsRequest, context: Context) -> pb.GetQueueStatsResponse:
         """Show a queue's figures."""
-        stats, now = await self._broker.stats(request.name)
+        stats, now = await self._backlog.stats(request.name)
         return pb.GetQueueStatsResponse(stats=encode_stats(stats, now))
 
     async def PauseQueue(self, request: pb.PauseQueueRequest, context: Context) -> pb.PauseQueueResponse:
-        """Not built yet."""
-        raise NotBuilt("PauseQueue")
+        """Hold a queue back."""
+        ttl = duration_of(request.ttl) if request.HasField("ttl") else None
+        return pb.PauseQueueResponse(queue=self._encode(await self._backlog.pause(request.name, request.reason, ttl)))
 
     async def ResumeQueue(self, request: pb.ResumeQueueRequest, context: Context) -> pb.ResumeQueueResponse:
-        """Not built yet."""
-        raise NotBuilt("ResumeQueue")
+        """Let a queue go on."""
+        return pb.ResumeQueueResponse(queue=self._encode(await self._backlog.resume(request.name)))
 
     async def PurgeQueue(self, request: pb.PurgeQueueRequest, context: Context) -> pb.PurgeQueueResponse:
-        """Not built yet."""
-        raise NotBuilt("PurgeQueue")
+        """Remove messages, or count them."""
+        before = instant_of(request.sent_before) if request.HasField("sent_before") else None
+        wanted = Filter(codes=frozenset(request.codes), message_ids=frozenset(request.message_ids), sent_before=before)
+        return pb.PurgeQueueResponse(purge_count=await self._backlog.purge(request.name, wanted, force=request.force))
 
     async def PeekMessages(self, request: pb.PeekMessagesRequest, context: Context) -> pb.PeekMessagesResponse:
-        """Not built yet."""
-        raise NotBuilt("PeekMessages")
+        """Look at messages."""
+        size = page_token.page_size(request.page_size)
+        wanted = decode_filter(request.states, request.codes)
+        found, more = await self._backlog.peek(request.name, wanted, size, decode_position(request.page_token))
+        return pb.PeekMessagesResponse(
+            messages=[encode_peeked(peeked, without_body=request.without_bodies) for peeked in found],
+            next_page_token=encode_position(found[-1]) if more else "",
+        )
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
-        """Not built yet."""
-        raise NotBuilt("GetMessage")
+        """Look at one message."""
+        return pb.GetMessageResponse(message=encode_peeked(await self._backlog.get(request.queue, request.message_id)))
 
     async def CreateRedriveTask(
         self, request: pb.CreateRedriveTaskRequest, context: Context
@@ -115,4 +126,4 @@ class QueueServicer(QueueServiceServicer):
         raise NotBuilt("CancelRedriveTask")
 
     def _encode(self, queue: Queue) -> queue_pb2.Queue:
-        return encode_queue(queue, self._health(queue.name))
+        return encode_queue(queue, self._backlog.now(), self._health(queue.name))

@@ -7,10 +7,12 @@ for it than for a commit of its own.
 import asyncio
 import queue
 import threading
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from mesh.errors import BatonError, Unavailable
 from mesh.telemetry import get_logger
+from queue_service.queue_definition import Queue
 from queue_service.storage.base import MessageStore
 from queue_service.storage.verbs import Verb
 
@@ -34,6 +36,11 @@ class Writer:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """Every queue, by its name, as the store has it; to be read before the first verb."""
+        return self._store.queues
 
     async def execute(self, verb: Verb[R]) -> R:
         """The verb's result, once it is durable.

@@ -44,7 +44,7 @@ class Pushers:
         return pusher.health if pusher is not None else None
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
-        if not self._running:
+        if not self._running or (before and after and _pushed_alike(before, after)):
             return
         if before is not None and (pusher := self._pushers.pop(before.name, None)) is not None:
             self._stopping.begin(pusher.stop(CHANGE_GRACE))
@@ -55,3 +55,8 @@ class Pushers:
         if (target := queue.consumer.push) is not None:
             pusher = Pusher(queue, target, self._broker, self._clock, self._identifiers)
             self._pushers[queue.name] = pusher
+
+
+def _pushed_alike(before: Queue, after: Queue) -> bool:
+    """Whether a change of the queue, such as a pause, is none to its push: calls in flight then go on."""
+    return before.consumer == after.consumer and before.number == after.number

@@ -1,9 +1,10 @@
 """The interface of a message store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from mesh.errors import BatonError
+from queue_service.queue_definition import Queue
 from queue_service.storage.verbs import Verb
 
 
@@ -15,6 +16,10 @@ class MessageStore(Protocol):
     """
 
     secret: bytes
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """Every queue, by its name, as of the last `apply`."""
 
     def apply(self, verbs: Sequence[Verb[Any]]) -> list[Any]:
         """Do all of ``verbs``, in order, and make them durable together.

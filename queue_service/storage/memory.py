@@ -1,80 +1,22 @@
 """The store in memory: nothing survives the process. For tests, and as the plain statement of what a store does."""
 
 import secrets
-from bisect import insort
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mesh.errors import BatonError
 from queue_service import delivery_state
 from queue_service.delivery_state import DeliveryState, Transition
 from queue_service.errors import DeduplicationIdReused, QueueNotEmpty, QueueNotFound
-from queue_service.message import DeadLetterReason, Delivery, Message
+from queue_service.message import DeadLetterReason, Message
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
+from queue_service.storage.memory_queue import MemoryQueue
 from queue_service.storage.selection import Effects, check_backlog
 
 # Ready messages that are counted at most, where a count is a hint.
 COUNT_LIMIT = 1000
-
-
-@dataclass
-class _Contents:
-    """One queue and what it holds."""
-
-    queue: Queue
-    messages: dict[str, Message] = field(default_factory=dict)
-    states: dict[str, DeliveryState] = field(default_factory=dict)
-    line: list[tuple[int, str]] = field(default_factory=list)
-    totals: dict[str, int] = field(default_factory=dict)
-    requests: dict[str, tuple[int, tuple[verbs.SendResult, ...]]] = field(default_factory=dict)
-    deduplications: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
-
-    def count(self, name: str, number: int = 1) -> None:
-        self.totals[name] = self.totals.get(name, 0) + number
-
-    def put(self, state: DeliveryState) -> None:
-        self.take_out(state.message_id)
-        self.states[state.message_id] = state
-        if not state.leased:
-            insort(self.line, (state.due_at, state.message_id))
-
-    def take_out(self, message_id: str) -> None:
-        old = self.states.pop(message_id, None)
-        if old is not None and not old.leased:
-            self.line.remove((old.due_at, message_id))
-
-    def remove(self, message_id: str) -> Message:
-        self.take_out(message_id)
-        return self.messages.pop(message_id)
-
-    def ready(self, now: int) -> list[DeliveryState]:
-        due = (self.states[message_id] for due_at, message_id in self.line if due_at <= now)
-        return [state for state in due if state.expire_time > now]
-
-    def leased_by(self, verb: verbs.Lease) -> list[DeliveryState]:
-        live = (state for state in self.states.values() if state.leased and state.due_at > verb.now)
-        mine = [state for state in live if state.request_id == verb.request_id]
-        return sorted(mine, key=lambda state: state.message_id)
-
-    def deliveries(self, taken: list[DeliveryState]) -> tuple[Delivery, ...]:
-        states = (self.states[state.message_id] for state in taken)
-        return tuple(selection.delivery(state, self.messages[state.message_id], self.queue) for state in states)
-
-    def forget(self, now: int) -> None:
-        self.requests = {key: kept for key, kept in self.requests.items() if kept[0] > now}
-        self.deduplications = {key: kept for key, kept in self.deduplications.items() if kept[0] > now}
-
-    def next_end(self) -> int | None:
-        ends = [state.due_at for state in self.states.values() if state.leased]
-        ends += [self.states[message_id].expire_time for _, message_id in self.line]
-        ends += [kept[0] for kept in self.requests.values()]
-        ends += [kept[0] for kept in self.deduplications.values()]
-        return min(ends, default=None)
-
-    def backlog_bytes(self) -> int:
-        return sum(state.size for state in self.states.values())
 
 
 class MemoryStore:
@@ -82,18 +24,24 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.secret = secrets.token_bytes(16)
-        self._contents: dict[str, _Contents] = {}
+        self._contents: dict[str, MemoryQueue] = {}
         self._last_number = 0
         self._run: dict[type[verbs.Verb[Any]], Callable[[Any], Any]] = {
             verbs.SaveQueues: self._save_queues,
             verbs.DeleteQueue: self._delete_queue,
-            verbs.ListQueues: self._list_queues,
             verbs.Send: self._send,
             verbs.Lease: self._lease,
             verbs.Settle: self._settle,
             verbs.Expire: self._expire,
             verbs.Stats: self._stats,
+            verbs.Peek: self._peek,
+            verbs.Purge: self._purge,
         }
+
+    @property
+    def queues(self) -> Mapping[str, Queue]:
+        """Every queue, by its name."""
+        return {name: contents.queue for name, contents in self._contents.items()}
 
     def apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         """Do the verbs in order."""
@@ -108,7 +56,7 @@ class MemoryStore:
         except BatonError as error:
             return error
 
-    def _of(self, name: str) -> _Contents:
+    def _of(self, name: str) -> MemoryQueue:
         if name not in self._contents:
             raise QueueNotFound(name)
         return self._contents[name]
@@ -123,7 +71,7 @@ class MemoryStore:
             return known.queue
         self._last_number += 1
         numbered = replace(queue, number=self._last_number)
-        self._contents[queue.name] = _Contents(numbered)
+        self._contents[queue.name] = MemoryQueue(numbered)
         return numbered
 
     def _delete_queue(self, verb: verbs.DeleteQueue) -> None:
@@ -131,9 +79,6 @@ class MemoryStore:
         if contents.messages and not verb.force:
             raise QueueNotEmpty(verb.name, len(contents.messages))
         del self._contents[verb.name]
-
-    def _list_queues(self, _: verbs.ListQueues) -> tuple[Queue, ...]:
-        return tuple(self._contents[name].queue for name in sorted(self._contents))
 
     def _send(self, verb: verbs.Send) -> tuple[verbs.SendResult, ...]:
         contents = self._of(verb.queue)
@@ -146,8 +91,7 @@ class MemoryStore:
             check_backlog(contents.queue, len(contents.messages) + len(fresh), size)
         until = verb.now + contents.queue.deduplication_window
         for message in fresh:
-            contents.messages[message.message_id] = message
-            contents.put(selection.new_state(message))
+            contents.store(message)
             if message.deduplication_id:
                 kept = (until, message.message_id, message.body.digest())
                 contents.deduplications[message.deduplication_id] = kept
@@ -158,7 +102,7 @@ class MemoryStore:
         return results
 
     def _deduplicated(
-        self, contents: _Contents, verb: verbs.Send
+        self, contents: MemoryQueue, verb: verbs.Send
     ) -> tuple[list[Message], tuple[verbs.SendResult, ...]]:
         fresh: list[Message] = []
         results: list[verbs.SendResult] = []
@@ -204,12 +148,12 @@ class MemoryStore:
         return effects.settled()
 
     def _carry_out(
-        self, contents: _Contents, message_id: str, transition: Transition, now: int, effects: Effects
+        self, contents: MemoryQueue, message_id: str, transition: Transition, now: int, effects: Effects
     ) -> None:
         if transition.total:
             contents.count(transition.total)
         if transition.gone:
-            contents.remove(message_id)
+            contents.remove(message_id, now, effects)
         elif transition.dead is not None and transition.state is not None:
             self._give_up(contents, transition.state, transition.dead, now, effects)
         elif transition.state is not None:
@@ -218,9 +162,9 @@ class MemoryStore:
                 effects.ready(contents.queue.name, transition.state.due_at)
 
     def _give_up(
-        self, contents: _Contents, state: DeliveryState, reason: DeadLetterReason, now: int, effects: Effects
+        self, contents: MemoryQueue, state: DeliveryState, reason: DeadLetterReason, now: int, effects: Effects
     ) -> None:
-        message = contents.remove(state.message_id)
+        message = contents.remove(state.message_id, now, effects)
         name = contents.queue.consumer.dead_letter_queue
         contents.count("dead_lettered" if name else "dropped")
         contents.count("expired", int(reason is DeadLetterReason.EXPIRED))
@@ -228,8 +172,7 @@ class MemoryStore:
             destination = self._of(name)
             record = selection.dead_letter(state, message, contents.queue, reason, now)
             moved = selection.as_dead_letter(message, record, destination.queue, now)
-            destination.messages[state.message_id] = moved
-            destination.put(selection.new_state(moved))
+            destination.store(moved)
         effects.gave_up(state.message_id, reason, name, now)
 
     def _expire(self, verb: verbs.Expire) -> verbs.Settled:
@@ -238,20 +181,39 @@ class MemoryStore:
         effects = Effects()
         for state in [state for state in contents.states.values() if state.leased and state.due_at <= verb.now]:
             self._carry_out(contents, state.message_id, delivery_state.expired(state, policy), verb.now, effects)
-        waiting = [contents.states[message_id] for _, message_id in contents.line]
-        for state in [state for state in waiting if state.expire_time <= verb.now]:
-            self._give_up(contents, state, DeadLetterReason.EXPIRED, verb.now, effects)
+        for state in [s for s in contents.states.values() if not s.leased and s.expire_time <= verb.now]:
+            self._give_up(contents, contents.states[state.message_id], DeadLetterReason.EXPIRED, verb.now, effects)
         contents.forget(verb.now)
         return effects.settled(contents.next_end())
 
     def _stats(self, verb: verbs.Stats) -> verbs.QueueStats:
         contents = self._of(verb.queue)
         ready = [due_at for due_at, _ in contents.line if due_at <= verb.now]
+        states = contents.states.values()
         return verbs.QueueStats(
             ready_count=len(ready),
-            delayed_count=len(contents.line) - len(ready),
-            leased_count=len(contents.states) - len(contents.line),
+            delayed_count=sum(state.blocked or (not state.leased and state.due_at > verb.now) for state in states),
+            leased_count=sum(state.leased for state in states),
             backlog_bytes=contents.backlog_bytes(),
             oldest_ready_at=ready[0] if ready else None,
             totals=verbs.Totals(**contents.totals),
         )
+
+    def _peek(self, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]:
+        contents = self._of(verb.queue)
+        found = contents.chosen(verb.filter, verb.now)
+        if (after := verb.after) is not None:
+            edge = (after.rank, after.due_at, after.message_id)
+            found = [state for state in found if (state.rank, state.due_at, state.message_id) > edge]
+        page = selection.fitting(found, verb)
+        return tuple(selection.peeked(state, contents.messages[state.message_id], verb.now) for state in page)
+
+    def _purge(self, verb: verbs.Purge) -> verbs.Settled:
+        contents, effects = self._of(verb.queue), Effects()
+        wanted = replace(verb.filter, places=frozenset())
+        going = [s for s in contents.chosen(wanted, verb.now) if not (verb.cancel and s.leased)]
+        if verb.force:
+            for state in going:
+                contents.remove(state.message_id, verb.now, effects)
+            contents.count("cancelled" if verb.cancel else "purged", len(going))
+        return effects.settled(count=len(going))

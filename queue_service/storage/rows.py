@@ -4,10 +4,10 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from queue_service.delivery_state import DeliveryState
+from queue_service.delivery_state import DeliveryState, Rank
 from queue_service.lease_id import message_id_text
 from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, DeadLetterReason, Message
-from queue_service.queue_definition import Queue, from_settable, settable
+from queue_service.queue_definition import Pause, Queue, from_settable, settable
 
 Row = Any  # a SQLAlchemy row, whose columns are attributes
 Values = dict[str, Any]
@@ -22,13 +22,16 @@ def queue_values(queue: Queue) -> Values:
     """A queue as its row, without the number."""
     definition = json.dumps(settable(queue), sort_keys=True)
     times = {"create_time": queue.create_time, "update_time": queue.update_time}
-    return {"name": queue.name, "definition": definition, **times}
+    pause = json.dumps(asdict(queue.pause)) if queue.pause else None
+    return {"name": queue.name, "definition": definition, "pause": pause, **times}
 
 
 def queue_of(row: Row) -> Queue:
     """The queue in a row."""
     plain = json.loads(row.definition)
-    return from_settable(plain, create_time=row.create_time, update_time=row.update_time, number=row.number)
+    pause = Pause(**json.loads(row.pause)) if row.pause else None
+    times = {"create_time": row.create_time, "update_time": row.update_time}
+    return from_settable(plain, **times, number=row.number, pause=pause)
 
 
 def message_values(queue_number: int, message: Message) -> Values:
@@ -73,16 +76,18 @@ def state_values(queue_number: int, state: DeliveryState) -> Values:
     return {
         "queue_number": queue_number,
         "message_id": raw_id(state.message_id),
-        "leased": int(state.leased),
+        "rank": int(state.rank),
         "due_at": state.due_at,
         "expire_time": state.expire_time,
         "size": state.size,
+        "ordering_key": state.ordering_key or None,
         "lapsed": int(state.lapsed),
         "failed": state.failed,
         "deliveries": state.deliveries,
         "consumer_instance": state.consumer_instance,
         "request_id": state.request_id or None,
         "failures": json.dumps([asdict(failure) for failure in state.failures]) if state.failures else None,
+        "code": state.code,
     }
 
 
@@ -93,13 +98,15 @@ def state_of(row: Row) -> DeliveryState:
         due_at=row.due_at,
         expire_time=row.expire_time,
         size=row.size,
-        leased=bool(row.leased),
+        ordering_key=row.ordering_key or "",
+        rank=Rank(row.rank),
         lapsed=bool(row.lapsed),
         failed=row.failed,
         deliveries=row.deliveries,
         consumer_instance=row.consumer_instance,
         request_id=row.request_id or "",
         failures=_failures_of(json.loads(row.failures)) if row.failures else (),
+        code=row.code,
     )
 
 

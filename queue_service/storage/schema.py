@@ -22,6 +22,7 @@ QUEUES = sa.Table(
     sa.Column("number", _Number, primary_key=True, autoincrement=True),
     sa.Column("name", sa.String(63), nullable=False, unique=True),
     sa.Column("definition", sa.Text, nullable=False),
+    sa.Column("pause", sa.Text),
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sa.Column("update_time", sa.BigInteger, nullable=False),
     sqlite_autoincrement=True,  # a number is never used again: lease ids of a deleted queue must not fit a new one
@@ -52,22 +53,24 @@ DELIVERIES = sa.Table(
     METADATA,
     sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("message_id", sa.LargeBinary(16), primary_key=True),
-    sa.Column("leased", sa.SmallInteger, nullable=False),
+    sa.Column("rank", sa.SmallInteger, nullable=False),
     sa.Column("due_at", sa.BigInteger, nullable=False),
     sa.Column("expire_time", sa.BigInteger, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("ordering_key", sa.String(128)),
     sa.Column("lapsed", sa.SmallInteger, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("consumer_instance", sa.Text, nullable=False),
     sa.Column("request_id", sa.Text),
     sa.Column("failures", sa.Text),
+    sa.Column("code", sa.Text, nullable=False),
     sqlite_with_rowid=False,
 )
 sa.Index(
     "deliveries_line",
     DELIVERIES.c.queue_number,
-    DELIVERIES.c.leased,
+    DELIVERIES.c.rank,
     DELIVERIES.c.due_at,
     DELIVERIES.c.message_id,
 )
@@ -78,6 +81,15 @@ sa.Index(
     DELIVERIES.c.request_id,
     sqlite_where=DELIVERIES.c.request_id.is_not(None),
     postgresql_where=DELIVERIES.c.request_id.is_not(None),
+)
+
+sa.Index(
+    "deliveries_key",
+    DELIVERIES.c.queue_number,
+    DELIVERIES.c.ordering_key,
+    DELIVERIES.c.message_id,
+    sqlite_where=DELIVERIES.c.ordering_key.is_not(None),
+    postgresql_where=DELIVERIES.c.ordering_key.is_not(None),
 )
 
 REPEATS = sa.Table(
@@ -109,7 +121,7 @@ TOTALS = (
     "redriven",
 )
 #: Those that tell what is there now.
-LEVELS = ("messages", "leased", "bytes")
+LEVELS = ("messages", "leased", "blocked", "bytes")
 
 COUNTERS = sa.Table(
     "counters",

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from queue_service.delivery_state import DeliveryState
+from queue_service.delivery_state import DeliveryState, Rank
 from queue_service.errors import BacklogFull
 from queue_service.message import DeadLetter, DeadLetterReason, Delivery, Message
 from queue_service.message import Lease as LeaseNumber
 from queue_service.queue_definition import Queue
 from queue_service.retry_policy import is_final
 from queue_service.settlement import LeaseOutcome
-from queue_service.storage.verbs import GivenUp, Lease, Settled
+from queue_service.storage.verbs import Filter, GivenUp, Lease, Peek, Peeked, Place, Position, Settled
 
 #: Bytes on the wire of one batch at most; gRPC's default limit of a message received is 4 MiB.
 MAX_WIRE_BYTES = 3 * 1024 * 1024
@@ -40,7 +40,15 @@ def lingers_until(first_ready_at: int, ready_count: int, verb: Lease) -> int | N
 def new_state(message: Message) -> DeliveryState:
     """The state of a message that nobody has had yet."""
     due_at = message.send_time if message.deliver_time is None else message.deliver_time
-    return DeliveryState(message.message_id, due_at, message.expire_time, message.size)
+    failures = message.dead_letter.failures if message.dead_letter else ()
+    return DeliveryState(
+        message.message_id,
+        due_at,
+        message.expire_time,
+        message.size,
+        ordering_key=message.ordering_key,
+        code=failures[0].code if failures else "",
+    )
 
 
 def delivery(state: DeliveryState, message: Message, queue: Queue) -> Delivery:
@@ -88,6 +96,50 @@ def check_backlog(queue: Queue, count: int, size: int) -> None:
         raise BacklogFull(queue.name, f"max_backlog_bytes is {queue.max_backlog_bytes}")
 
 
+def blocked(state: DeliveryState) -> DeliveryState:
+    """The state of a new message behind others of its ordering key."""
+    return replace(state, rank=Rank.BLOCKED)
+
+
+def fits(state: DeliveryState, message: Message, wanted: Filter, now: int) -> bool:
+    """Whether a filter means a message."""
+    return (
+        (not wanted.places or place(state, now) in wanted.places)
+        and (not wanted.codes or state.code in wanted.codes)
+        and (not wanted.message_ids or state.message_id in wanted.message_ids)
+        and (wanted.sent_before is None or message.send_time < wanted.sent_before)
+    )
+
+
+def peeked(state: DeliveryState, message: Message, now: int) -> Peeked:
+    """A message as a peek shows it."""
+    return Peeked(message, state, place(state, now))
+
+
+def place(state: DeliveryState, now: int) -> Place:
+    """Where a message is at an instant."""
+    if state.leased:
+        return Place.LEASED
+    return Place.DELAYED if state.blocked or state.due_at > now else Place.READY
+
+
+def position(state: DeliveryState) -> Position:
+    """Where a message stands in the order of a `Peek`."""
+    return Position(state.rank, state.due_at, state.message_id)
+
+
+def fitting(found: Iterable[DeliveryState], verb: Peek) -> list[DeliveryState]:
+    """As many states, in order, as one page takes."""
+    page: list[DeliveryState] = []
+    room = verb.max_bytes
+    for state in found:
+        room -= state.size + ENVELOPE_BYTES
+        if len(page) == verb.limit or (page and room < 0):
+            break
+        page.append(state)
+    return page
+
+
 class Effects:
     """What a verb did beside its outcomes, gathered while it runs."""
 
@@ -106,6 +158,6 @@ class Effects:
         if dead_letter_queue:
             self.ready(dead_letter_queue, now)
 
-    def settled(self, next_at: int | None = None) -> Settled:
+    def settled(self, next_at: int | None = None, count: int = 0) -> Settled:
         """All of it, as the verb's result."""
-        return Settled(tuple(self.outcomes), self._ready_at, tuple(self._given_up), next_at)
+        return Settled(tuple(self.outcomes), self._ready_at, tuple(self._given_up), next_at, count)

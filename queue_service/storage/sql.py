@@ -1,7 +1,7 @@
 """The store in SQL: one transaction for all verbs of an `apply`, committed before any of them is answered."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +12,8 @@ from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
 from queue_service.storage import schema, verbs
 from queue_service.storage.sql_lease import lease
-from queue_service.storage.sql_queues import delete_queue, list_queues, save_queues, stats
+from queue_service.storage.sql_peek import peek, purge
+from queue_service.storage.sql_queues import delete_queue, read_queues, save_queues, stats
 from queue_service.storage.sql_send import send
 from queue_service.storage.sql_settle import expire, settle
 from queue_service.storage.transaction import Transaction
@@ -20,12 +21,13 @@ from queue_service.storage.transaction import Transaction
 _RUN: dict[type[verbs.Verb[Any]], Callable[[Transaction, Any], Any]] = {
     verbs.SaveQueues: save_queues,
     verbs.DeleteQueue: delete_queue,
-    verbs.ListQueues: list_queues,
     verbs.Send: send,
     verbs.Lease: lease,
     verbs.Settle: settle,
     verbs.Expire: expire,
     verbs.Stats: stats,
+    verbs.Peek: peek,
+    verbs.Purge: purge,
 }
 
 
@@ -44,7 +46,7 @@ class SqlStore:
         try:
             with self._database.engine.begin() as connection:
                 self.secret = _secret(connection)
-                self._queues: dict[str, Queue] = _by_name(connection)
+                self.queues: Mapping[str, Queue] = read_queues(connection)
         except exc.SQLAlchemyError as error:
             self._database.close()
             raise DatabaseError("the database cannot be read") from error
@@ -72,10 +74,10 @@ class SqlStore:
 
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         with self._database.engine.begin() as connection:
-            transaction = Transaction(connection, dict(self._queues))
+            transaction = Transaction(connection, dict(self.queues))
             results = [_run(transaction, verb) for verb in batch]
             transaction.write_counts()
-        self._queues = transaction.queues
+        self.queues = transaction.queues
         return results
 
 
@@ -84,10 +86,6 @@ def _run(transaction: Transaction, verb: verbs.Verb[Any]) -> Any:
         return _RUN[type(verb)](transaction, verb)
     except BatonError as error:
         return error
-
-
-def _by_name(connection: sa.Connection) -> dict[str, Queue]:
-    return {queue.name: queue for queue in list_queues(Transaction(connection, {}), verbs.ListQueues())}
 
 
 def _secret(connection: sa.Connection) -> bytes:

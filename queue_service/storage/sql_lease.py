@@ -2,11 +2,11 @@
 
 import sqlalchemy as sa
 
-from queue_service.delivery_state import DeliveryState, leased
+from queue_service.delivery_state import DeliveryState, Rank, leased
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
-from queue_service.storage.rows import message_of, raw_id, state_of
-from queue_service.storage.schema import DELIVERIES, MESSAGES
+from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.schema import DELIVERIES
 from queue_service.storage.transaction import Transaction, chunks
 
 # Ready messages that are counted at most: the count is a hint, and a long line must not be walked for it.
@@ -14,7 +14,7 @@ COUNT_LIMIT = 1000
 
 _LINE = (
     sa.select(DELIVERIES)
-    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 0)
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LINE)
     .order_by(DELIVERIES.c.due_at, DELIVERIES.c.message_id)
     .limit(sa.bindparam("most"))
 )
@@ -25,7 +25,7 @@ _NEXT_DELAYED = (
     sa.select(DELIVERIES.c.due_at)
     .where(
         DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
-        DELIVERIES.c.leased == 0,
+        DELIVERIES.c.rank == Rank.LINE,
         DELIVERIES.c.due_at > sa.bindparam("now"),
     )
     .order_by(DELIVERIES.c.due_at)
@@ -34,7 +34,7 @@ _NEXT_DELAYED = (
 _REPEATED = sa.select(DELIVERIES).where(
     DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
     DELIVERIES.c.request_id == sa.bindparam("of_request"),
-    DELIVERIES.c.leased == 1,
+    DELIVERIES.c.rank == Rank.LEASED,
     DELIVERIES.c.due_at > sa.bindparam("now"),
 )
 _TAKE = (
@@ -44,17 +44,13 @@ _TAKE = (
         DELIVERIES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
     )
     .values(
-        leased=1,
+        rank=Rank.LEASED,
         lapsed=0,
         due_at=sa.bindparam("until"),
         deliveries=DELIVERIES.c.deliveries + 1,
         consumer_instance=sa.bindparam("by_instance"),
         request_id=sa.bindparam("by_request"),
     )
-)
-_BODIES = sa.select(MESSAGES).where(
-    MESSAGES.c.queue_number == sa.bindparam("of_queue"),
-    MESSAGES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
 )
 
 
@@ -112,10 +108,6 @@ def _ready_count(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> i
 def _leased(
     transaction: Transaction, queue: Queue, taken: list[DeliveryState], next_at: int | None, ready_count: int
 ) -> verbs.Leased:
-    messages = {}
-    for ids in chunks([raw_id(state.message_id) for state in taken]):
-        for row in transaction.connection.execute(_BODIES, {"of_queue": queue.number, "ids": ids}):
-            message = message_of(row)
-            messages[message.message_id] = message
+    messages = transaction.messages(queue, [state.message_id for state in taken])
     deliveries = tuple(selection.delivery(state, messages[state.message_id], queue) for state in taken)
     return verbs.Leased(deliveries, next_at, ready_count)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
+from queue_service.delivery_state import Rank
 from queue_service.errors import QueueNotEmpty
 from queue_service.queue_definition import Queue
 from queue_service.storage import verbs
@@ -12,7 +13,7 @@ from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES,
 from queue_service.storage.transaction import Transaction
 
 _READY_TIMES = sa.select(DELIVERIES.c.due_at).where(
-    DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 0
+    DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LINE
 )
 _OLDEST = _READY_TIMES.order_by(DELIVERIES.c.due_at).limit(1)
 _DELAYED = sa.select(sa.func.count()).select_from(
@@ -20,10 +21,9 @@ _DELAYED = sa.select(sa.func.count()).select_from(
 )
 
 
-def list_queues(transaction: Transaction, _: verbs.ListQueues) -> tuple[Queue, ...]:
-    """Read every queue."""
-    query = sa.select(QUEUES).order_by(QUEUES.c.name)
-    return tuple(queue_of(row) for row in transaction.connection.execute(query))
+def read_queues(connection: sa.Connection) -> dict[str, Queue]:
+    """Every queue, by its name."""
+    return {row.name: queue_of(row) for row in connection.execute(sa.select(QUEUES))}
 
 
 def save_queues(transaction: Transaction, verb: verbs.SaveQueues) -> tuple[Queue, ...]:
@@ -68,8 +68,8 @@ def stats(transaction: Transaction, verb: verbs.Stats) -> verbs.QueueStats:
     delayed = connection.execute(_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar_one()
     oldest = connection.execute(_OLDEST, {"of_queue": queue.number}).scalar()
     return verbs.QueueStats(
-        ready_count=row.messages - row.leased - delayed,
-        delayed_count=delayed,
+        ready_count=row.messages - row.leased - row.blocked - delayed,
+        delayed_count=row.blocked + delayed,
         leased_count=row.leased,
         backlog_bytes=row.bytes,
         oldest_ready_at=oldest if oldest is not None and oldest <= verb.now else None,

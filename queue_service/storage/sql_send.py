@@ -9,9 +9,9 @@ from queue_service.errors import DeduplicationIdReused
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.storage import verbs
-from queue_service.storage.rows import Row, message_values, state_values
-from queue_service.storage.schema import DELIVERIES, MESSAGES, REPEATS
-from queue_service.storage.selection import check_backlog, new_state
+from queue_service.storage.rows import Row
+from queue_service.storage.schema import REPEATS
+from queue_service.storage.selection import check_backlog
 from queue_service.storage.transaction import CHUNK, Transaction
 
 
@@ -44,20 +44,11 @@ def send(transaction: Transaction, verb: verbs.Send) -> tuple[verbs.SendResult, 
     fresh, results = _deduplicated(transaction, queue, verb)
     if fresh:
         _check_backlog(transaction, queue, fresh)
-        _store(transaction, queue, fresh)
+        transaction.insert(queue, fresh)
     _remember(transaction, queue, verb, fresh, results)
     transaction.count(queue, "sent", len(fresh))
     transaction.count(queue, "deduplicated", len(results) - len(fresh))
     return results
-
-
-def _store(transaction: Transaction, queue: Queue, fresh: list[Message]) -> None:
-    states = [new_state(message) for message in fresh]
-    bodies = [message_values(queue.number, message) for message in fresh]
-    transaction.connection.execute(sa.insert(MESSAGES), bodies)
-    transaction.connection.execute(sa.insert(DELIVERIES), [state_values(queue.number, state) for state in states])
-    transaction.count(queue, "messages", len(states))
-    transaction.count(queue, "bytes", sum(state.size for state in states))
 
 
 def _check_backlog(transaction: Transaction, queue: Queue, fresh: list[Message]) -> None:

@@ -3,16 +3,16 @@
 import sqlalchemy as sa
 
 from queue_service import delivery_state
-from queue_service.delivery_state import DeliveryState, Transition
+from queue_service.delivery_state import DeliveryState, Rank, Transition
 from queue_service.message import DeadLetterReason
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
-from queue_service.storage.rows import message_of, message_values, raw_id, state_of, state_values
-from queue_service.storage.schema import DELIVERIES, MESSAGES, REPEATS
+from queue_service.storage.rows import state_of, state_values
+from queue_service.storage.schema import DELIVERIES, REPEATS
 from queue_service.storage.selection import Effects
 from queue_service.storage.transaction import Transaction
 
-_CHANGED = ("leased", "due_at", "lapsed", "failed", "request_id", "failures")
+_CHANGED = ("rank", "due_at", "lapsed", "failed", "request_id", "failures", "code")
 _CHANGE = (
     sa.update(DELIVERIES)
     .where(
@@ -25,7 +25,7 @@ _ENDED_LEASES = (
     sa.select(DELIVERIES)
     .where(
         DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
-        DELIVERIES.c.leased == 1,
+        DELIVERIES.c.rank == Rank.LEASED,
         DELIVERIES.c.due_at <= sa.bindparam("now"),
     )
     .order_by(DELIVERIES.c.due_at)
@@ -36,7 +36,7 @@ _ENDED_MESSAGES = (
     .where(
         DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
         DELIVERIES.c.expire_time <= sa.bindparam("now"),
-        DELIVERIES.c.leased == 0,
+        DELIVERIES.c.rank != Rank.LEASED,
     )
     .order_by(DELIVERIES.c.expire_time)
     .limit(sa.bindparam("most"))
@@ -46,17 +46,14 @@ _ENDED_REPEATS = sa.delete(REPEATS).where(
 )
 _NEXT_ENDS = [
     sa.select(sa.func.min(DELIVERIES.c.due_at)).where(
-        DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 1
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LEASED
     ),
     sa.select(DELIVERIES.c.expire_time)
-    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.leased == 0)
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank != Rank.LEASED)
     .order_by(DELIVERIES.c.expire_time)
     .limit(1),
     sa.select(sa.func.min(REPEATS.c.end_at)).where(REPEATS.c.queue_number == sa.bindparam("of_queue")),
 ]
-_MESSAGE = sa.select(MESSAGES).where(
-    MESSAGES.c.queue_number == sa.bindparam("of_queue"), MESSAGES.c.message_id == sa.bindparam("of_message")
-)
 
 
 class _Endings:
@@ -92,29 +89,22 @@ class _Endings:
         if name:
             self._move(state, reason, transaction.queue(name))
         else:
-            transaction.remove(queue, [state])
+            transaction.remove(queue, [state], self._now, self.effects)
         transaction.count(queue, "dead_lettered" if name else "dropped")
         transaction.count(queue, "expired", int(reason is DeadLetterReason.EXPIRED))
         self.effects.gave_up(state.message_id, reason, name, self._now)
 
     def _move(self, state: DeliveryState, reason: DeadLetterReason, destination: Queue) -> None:
         transaction, queue = self._transaction, self._queue
-        key = {"of_queue": queue.number, "of_message": raw_id(state.message_id)}
-        message = message_of(transaction.connection.execute(_MESSAGE, key).one())
+        message = transaction.messages(queue, [state.message_id])[state.message_id]
         record = selection.dead_letter(state, message, queue, reason, self._now)
-        moved = selection.as_dead_letter(message, record, destination, self._now)
-        transaction.remove(queue, [state])
-        body = message_values(destination.number, moved)
-        transaction.connection.execute(sa.insert(MESSAGES), body)
-        fresh = selection.new_state(moved)
-        transaction.connection.execute(sa.insert(DELIVERIES), state_values(destination.number, fresh))
-        transaction.count(destination, "messages")
-        transaction.count(destination, "bytes", fresh.size)
+        transaction.remove(queue, [state], self._now, self.effects)
+        transaction.insert(destination, [selection.as_dead_letter(message, record, destination, self._now)])
 
     def write(self) -> None:
         """Write what was noted."""
         if self._gone:
-            self._transaction.remove(self._queue, self._gone)
+            self._transaction.remove(self._queue, self._gone, self._now, self.effects)
         if self._changed:
             self._transaction.connection.execute(_CHANGE, [self._change(state) for state in self._changed.values()])
         for state in self._changed.values():
@@ -154,7 +144,10 @@ def expire(transaction: Transaction, verb: verbs.Expire) -> verbs.Settled:
         endings.take(state, delivery_state.expired(state, queue.consumer.retry_policy))
     endings.write()
     for row in transaction.connection.execute(_ENDED_MESSAGES, parameters).all():
-        endings.give_up(state_of(row), DeadLetterReason.EXPIRED)
+        state = state_of(row)
+        if state.ordering_key:  # one that went before it may have let it into the line
+            state = transaction.states(queue, [state.message_id])[state.message_id]
+        endings.give_up(state, DeadLetterReason.EXPIRED)
     transaction.connection.execute(_ENDED_REPEATS, {"of_queue": queue.number, "now": verb.now})
     ends = (transaction.connection.execute(query, {"of_queue": queue.number}).scalar() for query in _NEXT_ENDS)
     return endings.effects.settled(min((end for end in ends if end is not None), default=None))

@@ -2,14 +2,19 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 
-from queue_service.delivery_state import DeliveryState
+from queue_service.delivery_state import DeliveryState, unblocked
 from queue_service.errors import QueueNotFound
+from queue_service.message import Message
 from queue_service.queue_definition import Queue
-from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.rows import message_of, message_values, raw_id, state_of, state_values
 from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS
+from queue_service.storage.selection import Effects, blocked, new_state
+
+T = TypeVar("T")
 
 # Ids in one IN list; SQLite's smallest limit of parameters is 999, PostgreSQL's is far above.
 CHUNK = 500
@@ -30,6 +35,36 @@ _REMOVE = [
     )
     for table in (DELIVERIES, MESSAGES)
 ]
+
+_BODIES = sa.select(MESSAGES).where(
+    MESSAGES.c.queue_number == sa.bindparam("of_queue"),
+    MESSAGES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
+)
+_HELD_KEYS = (
+    sa.select(DELIVERIES.c.ordering_key)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.ordering_key.in_(sa.bindparam("keys", expanding=True)),
+    )
+    .distinct()
+)
+_FIRST_OF_KEY = (
+    sa.select(DELIVERIES)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.ordering_key == sa.bindparam("of_key"),
+    )
+    .order_by(DELIVERIES.c.message_id)
+    .limit(1)
+)
+_UNBLOCK = (
+    sa.update(DELIVERIES)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.message_id == sa.bindparam("of_message"),
+    )
+    .values(rank=sa.bindparam("to_rank"), due_at=sa.bindparam("to_due"))
+)
 
 
 class Transaction:
@@ -79,15 +114,57 @@ class Transaction:
                 found[state.message_id] = state
         return found
 
-    def remove(self, queue: Queue, states: Sequence[DeliveryState]) -> None:
-        """Take messages out of a queue, with all that belongs to them."""
+    def messages(self, queue: Queue, message_ids: Sequence[str]) -> dict[str, Message]:
+        """Messages by id; without those that are not there."""
+        found: dict[str, Message] = {}
+        for ids in chunks([raw_id(message_id) for message_id in message_ids]):
+            for row in self.connection.execute(_BODIES, {"of_queue": queue.number, "ids": ids}):
+                message = message_of(row)
+                found[message.message_id] = message
+        return found
+
+    def insert(self, queue: Queue, messages: Sequence[Message]) -> None:
+        """Take messages in, each behind the others of its ordering key."""
+        held = self._held_keys(queue, {message.ordering_key for message in messages} - {""})
+        states = []
+        for message in messages:
+            state = new_state(message)
+            states.append(blocked(state) if state.ordering_key in held else state)
+            held |= {state.ordering_key} - {""}
+        self.connection.execute(sa.insert(MESSAGES), [message_values(queue.number, message) for message in messages])
+        self.connection.execute(sa.insert(DELIVERIES), [state_values(queue.number, state) for state in states])
+        self.count(queue, "messages", len(states))
+        self.count(queue, "blocked", sum(state.blocked for state in states))
+        self.count(queue, "bytes", sum(state.size for state in states))
+
+    def _held_keys(self, queue: Queue, keys: set[str]) -> set[str]:
+        found: set[str] = set()
+        for some in chunks(sorted(keys)):
+            found.update(self.connection.execute(_HELD_KEYS, {"of_queue": queue.number, "keys": some}).scalars())
+        return found
+
+    def remove(self, queue: Queue, states: Sequence[DeliveryState], now: int, effects: Effects) -> None:
+        """Take messages out of a queue, with all that belongs to them, and let their ordering keys go on."""
         for ids in chunks([raw_id(state.message_id) for state in states]):
             for statement in _REMOVE:
                 self.connection.execute(statement, {"of_queue": queue.number, "ids": ids})
         self.count(queue, "messages", -len(states))
+        self.count(queue, "blocked", -sum(state.blocked for state in states))
         self.count(queue, "bytes", -sum(state.size for state in states))
+        for key in sorted({state.ordering_key for state in states if not state.blocked} - {""}):
+            self._unblock(queue, key, now, effects)
+
+    def _unblock(self, queue: Queue, key: str, now: int, effects: Effects) -> None:
+        row = self.connection.execute(_FIRST_OF_KEY, {"of_queue": queue.number, "of_key": key}).one_or_none()
+        if row is None:
+            return
+        state = unblocked(state_of(row), now)
+        values = {"of_queue": queue.number, "of_message": row.message_id, "to_rank": state.rank, "to_due": state.due_at}
+        self.connection.execute(_UNBLOCK, values)
+        self.count(queue, "blocked", -1)
+        effects.ready(queue.name, state.due_at)
 
 
-def chunks(ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+def chunks(ids: Sequence[T]) -> Iterable[Sequence[T]]:
     """Ids in lists short enough for one statement."""
     return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))

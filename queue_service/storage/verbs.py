@@ -6,8 +6,10 @@ verbs could as well be a log that several machines replay.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Generic, TypeVar
 
+from queue_service.delivery_state import DeliveryState
 from queue_service.message import DeadLetterReason, Delivery, Message
 from queue_service.queue_definition import Queue
 from queue_service.settlement import LeaseOutcome, Settlement
@@ -34,11 +36,6 @@ class DeleteQueue(Verb[None]):
 
     name: str
     force: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ListQueues(Verb[tuple[Queue, ...]]):
-    """Every queue, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +115,21 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a `Settle` or an `Expire` did.
+    """What a `Settle`, an `Expire` or a `Purge` did.
 
     Attributes:
         outcomes: of each settlement, in order; empty for an `Expire`.
         ready_at: by queue, the earliest instant at which a message that moved can be delivered.
         given_up: messages that were dead-lettered or dropped.
         next_at: for an `Expire`, when the next lease or message of the queue ends; None when there is none.
+        count: for a `Purge`, the messages that went, or would have gone.
     """
 
     outcomes: tuple[LeaseOutcome, ...] = ()
     ready_at: Mapping[str, int] = field(default_factory=dict)
     given_up: tuple[GivenUp, ...] = ()
     next_at: int | None = None
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,3 +186,89 @@ class Stats(Verb[QueueStats]):
 
     queue: str
     now: int
+
+
+class Place(IntEnum):
+    """Where in its queue a message is; the contract's numbers."""
+
+    READY = 1
+    DELAYED = 2
+    LEASED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages of a queue are meant: those that every given criterion fits; empty ones fit all.
+
+    Attributes:
+        places: where they are at this instant.
+        codes: of their newest failure.
+        message_ids: only these.
+        sent_before: an instant; None for any.
+    """
+
+    places: frozenset[Place] = frozenset()
+    codes: frozenset[str] = frozenset()
+    message_ids: frozenset[str] = frozenset()
+    sent_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """A message as it lies in its queue, and where."""
+
+    message: Message
+    state: DeliveryState
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a page ended, in the order of `Peek`."""
+
+    rank: int
+    due_at: int
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peek(Verb[tuple[Peeked, ...]]):
+    """Look at messages without touching them. Raises QueueNotFound.
+
+    They come in the order of delivery as far as one exists: the line, then what waits for its ordering key, then what
+    is leased, by the end of the lease.
+
+    Attributes:
+        queue: its name.
+        now: this instant.
+        limit: messages at most.
+        max_bytes: bytes at most; the first message comes whatever its size.
+        filter: which messages.
+        after: the position of the last message of the page before; None for the first page.
+    """
+
+    queue: str
+    now: int
+    limit: int
+    max_bytes: int
+    filter: Filter = Filter()
+    after: Position | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purge(Verb[Settled]):
+    """Remove messages, leased ones too, or only count them. Raises QueueNotFound.
+
+    Attributes:
+        queue: its name.
+        now: this instant.
+        filter: which messages; places are not looked at.
+        force: whether to remove them.
+        cancel: leave leased messages alone, and count what goes as cancelled.
+    """
+
+    queue: str
+    now: int
+    filter: Filter = Filter()
+    force: bool = True
+    cancel: bool = False

@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from baton.queue.v1 import consumer_service_pb2, producer_service_pb2, queue_service_pb2
+from baton.queue.v1 import queue_service_pb2
 from mesh.status import read_error
 from tests.support.refusals import refused
 from tests.support.running_broker import RunningBroker
@@ -12,17 +12,10 @@ from tests.support.running_broker import RunningBroker
 @pytest.mark.parametrize(
     ("service", "method", "request_message"),
     [
-        ("queues", "PauseQueue", queue_service_pb2.PauseQueueRequest(name="work")),
-        ("queues", "ResumeQueue", queue_service_pb2.ResumeQueueRequest(name="work")),
-        ("queues", "PurgeQueue", queue_service_pb2.PurgeQueueRequest(name="work")),
-        ("queues", "PeekMessages", queue_service_pb2.PeekMessagesRequest(name="work")),
-        ("queues", "GetMessage", queue_service_pb2.GetMessageRequest(queue="work", message_id="x")),
         ("queues", "CreateRedriveTask", queue_service_pb2.CreateRedriveTaskRequest()),
         ("queues", "GetRedriveTask", queue_service_pb2.GetRedriveTaskRequest(redrive_task_id="x")),
         ("queues", "ListRedriveTasks", queue_service_pb2.ListRedriveTasksRequest(queue="work")),
         ("queues", "CancelRedriveTask", queue_service_pb2.CancelRedriveTaskRequest(redrive_task_id="x")),
-        ("producer", "CancelMessage", producer_service_pb2.CancelMessageRequest(queue="work", message_id="x")),
-        ("consumer", "ExtendLeases", consumer_service_pb2.ExtendLeasesRequest(queue="work", lease_ids=["x"])),
     ],
 )
 async def test_what_is_not_built_says_so(

@@ -1,5 +1,6 @@
 """ProducerService over a real server."""
 
+import asyncio
 from collections.abc import Awaitable
 
 import grpc
@@ -123,14 +124,45 @@ class TestMessages:
 
         assert {error.code() for error in errors} == {grpc.StatusCode.NOT_FOUND}
 
-    async def test_an_ordering_key_is_refused_as_long_as_it_is_not_honoured(self, broker: RunningBroker) -> None:
+    async def test_an_ordered_message_may_not_have_a_delay_of_its_own(self, broker: RunningBroker) -> None:
         await broker.create()
-        message = message_pb2.QueueMessage(text="a", ordering_key="k")
+        message = message_pb2.QueueMessage(text="a", ordering_key="k", delay=duration(1))
 
         request = producer_service_pb2.SendMessageRequest(queue="work", message=message)
         error = await refused(broker.producer.SendMessage(request))
 
-        assert error.code() == grpc.StatusCode.UNIMPLEMENTED
+        assert violations(error) == {"message.delay": "may not be set on a message with an ordering_key"}
+
+    async def test_messages_of_one_key_come_one_after_the_other(self, broker: RunningBroker) -> None:
+        await broker.create()
+        messages = [message_pb2.QueueMessage(text=text, ordering_key="k") for text in "abc"]
+        await broker.producer.SendMessages(producer_service_pb2.SendMessagesRequest(queue="work", messages=messages))
+        waiting = asyncio.create_task(broker.pull(wait=30))
+
+        received = []
+        for _ in range(3):
+            async with asyncio.timeout(10):
+                (leased,) = await waiting
+            received.append(leased.message.text)
+            waiting = asyncio.create_task(broker.pull(wait=30))
+            await broker.settle(message_pb2.Settlement(lease_id=leased.lease_id, ack=message_pb2.Ack()))
+        waiting.cancel()
+
+        assert received == ["a", "b", "c"]
+
+    async def test_a_message_that_nobody_has_can_be_cancelled(self, broker: RunningBroker) -> None:
+        await broker.create()
+        leased_id, waiting_id = await broker.send("a", "b")
+        await broker.pull(max_messages=1)
+        cancel = broker.producer.CancelMessage
+
+        await cancel(producer_service_pb2.CancelMessageRequest(queue="work", message_id=waiting_id))
+        held = await refused(cancel(producer_service_pb2.CancelMessageRequest(queue="work", message_id=leased_id)))
+        gone = await refused(cancel(producer_service_pb2.CancelMessageRequest(queue="work", message_id=waiting_id)))
+
+        assert (held.code(), read_error(held).reason) == (grpc.StatusCode.FAILED_PRECONDITION, "MESSAGE_LEASED")
+        assert (gone.code(), read_error(gone).reason) == (grpc.StatusCode.NOT_FOUND, "MESSAGE_NOT_FOUND")
+        assert (await broker.stats()).cancelled_total == 1
 
     async def test_a_full_backlog_says_when_to_come_back(self, broker: RunningBroker) -> None:
         queue = queue_pb2.Queue(name="small", max_backlog_messages=1)

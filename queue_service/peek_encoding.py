@@ -1,0 +1,61 @@
+"""What a peek shows, its filters and its page tokens, between protobuf and domain."""
+
+from collections.abc import Iterable
+
+from baton.queue.v1 import queue_service_pb2 as pb
+from mesh import page_token
+from mesh.errors import InvalidArgument, Violation
+from mesh.wire_time import instant_to
+from queue_service.message_encoding import encode_failure, encode_message
+from queue_service.storage.selection import position
+from queue_service.storage.verbs import Filter, Peeked, Place, Position
+
+_BODIES = ("text", "json", "data", "typed")
+
+
+def encode_peeked(peeked: Peeked, *, without_body: bool = False) -> pb.PeekedMessage:
+    """A message as it lies in its queue."""
+    state = peeked.state
+    encoded = pb.PeekedMessage(
+        message=encode_message(peeked.message),
+        state=pb.PeekedMessage.State.ValueType(int(peeked.place)),
+        attempt=state.failed + 1,
+        delivery_count=state.deliveries,
+        failures=[encode_failure(failure) for failure in state.failures],
+    )
+    if without_body:
+        for name in _BODIES:
+            encoded.message.ClearField(name)  # type: ignore[arg-type]  # each of them is a field
+    due = encoded.lease_expire_time if peeked.place is Place.LEASED else encoded.ready_time
+    if not state.blocked:
+        due.CopyFrom(instant_to(state.due_at))
+    return encoded
+
+
+def decode_filter(states: Iterable[int], codes: Iterable[str]) -> Filter:
+    """The messages that a peek asks for; UNSPECIFIED asks for nothing in particular."""
+    return Filter(places=frozenset(Place(state) for state in states if state), codes=frozenset(codes))
+
+
+def encode_position(last: Peeked) -> str:
+    """The token of the page after a message."""
+    at = position(last.state)
+    return page_token.encode(f"{at.rank}:{at.due_at}:{at.message_id}")
+
+
+def decode_position(token: str) -> Position | None:
+    """The position in a token; None for the first page. Raises InvalidArgument for a token we did not make."""
+    if not token:
+        return None
+    rank, _, rest = page_token.decode(token).partition(":")
+    due_at, _, message_id = rest.partition(":")
+    try:
+        return Position(int(rank), int(due_at), _checked(message_id))
+    except ValueError as error:
+        raise InvalidArgument([Violation("page_token", "is not a token of an earlier page")]) from error
+
+
+def _checked(message_id: str) -> str:
+    if len(bytes.fromhex(message_id.replace("-", ""))) != 16:  # ValueError where it is no hexadecimal
+        raise ValueError(message_id)
+    return message_id

@@ -1,0 +1,80 @@
+"""The SQL of looking at messages, and of removing those that one may look for."""
+
+import re
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from queue_service.delivery_state import DeliveryState, Rank
+from queue_service.queue_definition import Queue
+from queue_service.storage import selection, verbs
+from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.schema import DELIVERIES, MESSAGES
+from queue_service.storage.selection import Effects
+from queue_service.storage.transaction import Transaction
+
+_ORDER = (DELIVERIES.c.rank, DELIVERIES.c.due_at, DELIVERIES.c.message_id)
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_OLD = sa.select(MESSAGES.c.message_id)
+
+
+def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]:
+    """Look at messages; see `verbs.Peek`."""
+    queue = transaction.queue(verb.queue)
+    query = _wanted(queue, verb.filter, verb.now).order_by(*_ORDER).limit(verb.limit)
+    if verb.after is not None:
+        edge = (verb.after.rank, verb.after.due_at, raw_id(verb.after.message_id))
+        query = query.where(sa.tuple_(*_ORDER) > sa.tuple_(*(sa.literal(part) for part in edge)))
+    found = (state_of(row) for row in transaction.connection.execute(query))
+    page = selection.fitting(found, verb)
+    messages = transaction.messages(queue, [state.message_id for state in page])
+    return tuple(selection.peeked(state, messages[state.message_id], verb.now) for state in page)
+
+
+def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
+    """Remove messages, or count them; see `verbs.Purge`."""
+    queue, effects = transaction.queue(verb.queue), Effects()
+    query = _wanted(queue, verb.filter, None)
+    if verb.cancel:
+        query = query.where(DELIVERIES.c.rank != Rank.LEASED)
+    if not verb.force:
+        count = sa.select(sa.func.count()).select_from(query.subquery())
+        counted: int = transaction.connection.execute(count).scalar_one()
+        return effects.settled(count=counted)
+    going = [state_of(row) for row in transaction.connection.execute(query)]
+    _remove(transaction, queue, going, verb.now, effects)
+    transaction.count(queue, "cancelled" if verb.cancel else "purged", len(going))
+    return effects.settled(count=len(going))
+
+
+def _remove(transaction: Transaction, queue: Queue, going: list[DeliveryState], now: int, effects: Effects) -> None:
+    transaction.remove(queue, going, now, effects)
+    transaction.count(queue, "leased", -sum(state.leased for state in going))
+
+
+def _wanted(queue: Queue, wanted: verbs.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
+    query: sa.Select[tuple[object, ...]] = sa.select(DELIVERIES).where(DELIVERIES.c.queue_number == queue.number)
+    if wanted.places and now is not None:
+        query = query.where(sa.or_(*(_in_place(place, now) for place in sorted(wanted.places))))
+    if wanted.codes:
+        query = query.where(DELIVERIES.c.code.in_(sorted(wanted.codes)))
+    if wanted.message_ids:
+        query = query.where(DELIVERIES.c.message_id.in_(_raw_ids(wanted.message_ids)))
+    if wanted.sent_before is not None:
+        old = _OLD.where(MESSAGES.c.queue_number == queue.number, MESSAGES.c.send_time < wanted.sent_before)
+        query = query.where(DELIVERIES.c.message_id.in_(old))
+    return query
+
+
+def _raw_ids(message_ids: Iterable[str]) -> list[bytes]:
+    """As stored; what is no id of ours fits no message."""
+    return [raw_id(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
+
+
+def _in_place(place: verbs.Place, now: int) -> sa.ColumnElement[bool]:
+    rank, due_at = DELIVERIES.c.rank, DELIVERIES.c.due_at
+    if place is verbs.Place.LEASED:
+        return rank == Rank.LEASED
+    if place is verbs.Place.READY:
+        return sa.and_(rank == Rank.LINE, due_at <= now)
+    return sa.or_(rank == Rank.BLOCKED, sa.and_(rank == Rank.LINE, due_at > now))
