@@ -58,7 +58,7 @@ class QueueApplication:
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the three services."""
         add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._pushers.health), server)
-        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker), server)
+        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, FieldRules(self.packages)), server)
         add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker), server)
         files = (queue_service_pb2, producer_service_pb2, consumer_service_pb2)
         return [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]

@@ -70,7 +70,7 @@ class Broker:
         self._identifiers = identifiers
         self._signals: defaultdict[str, ReadySignal] = defaultdict(lambda: ReadySignal(clock))
         self._reaper = Reaper(clock, self._sweep)
-        self._draining = False
+        self.draining = asyncio.Event()
         self._giving_back = TaskSet()
         self.backlog = Backlog(catalog, writer, clock, self.follow_up)
         catalog.listen(self._queue_changed)
@@ -83,13 +83,13 @@ class Broker:
 
     def drain(self) -> None:
         """Let every waiting pull answer with what there is."""
-        self._draining = True
+        self.draining.set()
         for signal in self._signals.values():
             signal.wake_all()
 
     async def stop(self) -> None:
         """Stop the timers; nothing calls the broker any more."""
-        self._draining = True
+        self.draining.set()
         await self._reaper.stop()
         await self._giving_back.finish(GIVE_BACK_SECONDS)
         for signal in self._signals.values():
@@ -133,14 +133,14 @@ class Broker:
                 leased = _NOTHING
                 if not queue.paused(self._clock.now()):
                     leased = await self._lease(queue, _asked(pull, queue, self._clock.now()))
-                if leased.deliveries or self._draining or self._clock.now() >= deadline:
+                if leased.deliveries or self.draining.is_set() or self._clock.now() >= deadline:
                     return leased
                 await self._wait(pull.queue, waiter, deadline)
 
     async def next_batch(self, queue: Queue, limit: int, linger: int, consumer_instance: str) -> tuple[Delivery, ...]:
         """Lease a batch to push, waiting for as long as there is none; empty once the broker drains."""
         with self._signals[queue.name].waiter() as waiter:
-            while not self._draining:
+            while not self.draining.is_set():
                 now = self._clock.now()
                 if not self.catalog.get(queue.name).paused(now):
                     until = now + queue.consumer.visibility_timeout

@@ -1,11 +1,13 @@
 """Messages and settlements between protobuf and domain."""
 
 from baton.queue.v1 import message_pb2 as pb
+from baton.queue.v1 import producer_service_pb2 as producer_pb
 from mesh.wire_time import duration_of, instant_of, instant_to
 from queue_service.lease_id import LeaseIds
 from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, Delivery, Message, NewMessage
 from queue_service.queue_definition import Queue
 from queue_service.settlement import Ack, Action, Reject, Release, Retry
+from queue_service.storage.verbs import SendResult
 
 _NO_BODY = Body(BodyKind.NONE, b"")
 
@@ -107,6 +109,11 @@ def encode_delivery(delivery: Delivery, queue: Queue, lease_ids: LeaseIds) -> pb
         delivery_count=delivery.lease.delivery,
         last_attempt=delivery.last_attempt,
     )
+
+
+def encode_send_result(result: SendResult) -> producer_pb.SendResult:
+    """What became of one message of a send."""
+    return producer_pb.SendResult(message_id=result.message_id, deduplicated=result.deduplicated)
 
 
 def decode_action(settlement: pb.Settlement) -> Action | None:
