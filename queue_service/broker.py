@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 from mesh.clock import Clock
 from mesh.errors import BatonError
@@ -17,6 +17,7 @@ from queue_service.errors import QueueIsPushed
 from queue_service.lease_id import LeaseIds
 from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
+from queue_service.pull import MAX_BATCH_BYTES, Pull
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import ReadySignal, Waiter
 from queue_service.reaper import Reaper
@@ -35,26 +36,10 @@ from queue_service.writer import Writer
 
 log = get_logger(__name__)
 
-#: Bytes of messages in one pull or push at most: gRPC's default limit is 4 MiB, and framing needs room.
-MAX_BATCH_BYTES = 3 * 1024 * 1024
-
 _NOTHING = Leased((), None, 0)
 
 #: Seconds that leases which nobody got have to be given back when the broker stops; after that they run out.
 GIVE_BACK_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """What a consumer asks for; None and 0 mean the queue's own setting."""
-
-    queue: str
-    max_messages: int = 0
-    max_bytes: int = 0
-    max_wait: int = 0
-    visibility_timeout: int | None = None
-    consumer_instance: str = ""
-    request_id: str = ""
 
 
 class Broker:
@@ -123,33 +108,65 @@ class Broker:
         Raises:
             QueueNotFound, QueueIsPushed
         """
-        self.catalog.get(pull.queue)
         deadline = self._clock.now() + pull.max_wait
-        with self._signals[pull.queue].waiter() as waiter:
+        with self.waiting(pull.queue) as waiter:
             while True:
-                queue = self.catalog.get(pull.queue)
-                if queue.consumer.push is not None:
-                    raise QueueIsPushed(pull.queue)
-                leased = _NOTHING
-                if not queue.paused(self._clock.now()):
-                    leased = await self._lease(queue, _asked(pull, queue, self._clock.now()))
+                queue = self.pulled(pull.queue)
+                leased = await self.lease(queue, pull.verb(queue, self._clock.now()))
                 if leased.deliveries or self.draining.is_set() or self._clock.now() >= deadline:
                     return leased
-                await self._wait(pull.queue, waiter, deadline)
+                await self.wait(pull.queue, waiter, deadline)
 
     async def next_batch(self, queue: Queue, limit: int, linger: int, consumer_instance: str) -> tuple[Delivery, ...]:
         """Lease a batch to push, waiting for as long as there is none; empty once the broker drains."""
-        with self._signals[queue.name].waiter() as waiter:
+        with self.waiting(queue.name) as waiter:
             while not self.draining.is_set():
                 now = self._clock.now()
-                if not self.catalog.get(queue.name).paused(now):
-                    until = now + queue.consumer.visibility_timeout
-                    verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
-                    leased = await self._lease(queue, verb)
-                    if leased.deliveries:
-                        return leased.deliveries
-                await self._wait(queue.name, waiter, None)
+                until = now + queue.consumer.visibility_timeout
+                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
+                leased = await self.lease(self.catalog.get(queue.name), verb)
+                if leased.deliveries:
+                    return leased.deliveries
+                await self.wait(queue.name, waiter, None)
         return ()
+
+    def pulled(self, queue_name: str) -> Queue:
+        """The queue, to be pulled or streamed; raises QueueNotFound, QueueIsPushed."""
+        queue = self.catalog.get(queue_name)
+        if queue.consumer.push is not None:
+            raise QueueIsPushed(queue_name)
+        return queue
+
+    def waiting(self, queue_name: str) -> AbstractContextManager[Waiter]:
+        """Be told, within the block, when to look for messages of a queue; raises QueueNotFound."""
+        self.catalog.get(queue_name)
+        return self._signals[queue_name].waiter()
+
+    async def wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
+        """Wait until it is time to look, or until that instant; to be called after a look in vain."""
+        await waiter.wait(until)
+        self._signals[queue_name].wait_again(waiter)
+
+    async def lease(self, queue: Queue, verb: Lease) -> Leased:
+        """Lease what is ready at this moment; nothing while the queue is paused.
+
+        A caller that is cancelled leaves no lease behind.
+
+        Raises:
+            QueueNotFound
+        """
+        if queue.paused(verb.now):
+            return _NOTHING
+        pending = self._writer.submit(verb)
+        try:
+            leased = await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            self._giving_back.begin(self._give_back(queue.name, pending))
+            raise
+        self._signals[queue.name].ready(leased.next_at, max(1, leased.ready_count))
+        if leased.deliveries:
+            self._reaper.note(queue.name, verb.until)
+        return leased
 
     async def settle(
         self, queue_name: str, settlements: Sequence[tuple[LeaseNumber | None, Action]]
@@ -179,19 +196,6 @@ class Broker:
         self._reaper.note(queue_name, until)
         return outcomes, until
 
-    async def _lease(self, queue: Queue, verb: Lease) -> Leased:
-        pending = self._writer.submit(verb)
-        try:
-            leased = await asyncio.shield(pending)
-        except asyncio.CancelledError:
-            self._giving_back.begin(self._give_back(queue.name, pending))
-            raise
-        signal = self._signals[queue.name]
-        signal.ready(leased.next_at, max(1, leased.ready_count))
-        if leased.deliveries:
-            self._reaper.note(queue.name, verb.until)
-        return leased
-
     async def _give_back(self, queue_name: str, pending: "asyncio.Future[Leased]") -> None:
         """Leases whose consumer went away before it had the answer are of no use to anybody."""
         try:
@@ -201,10 +205,6 @@ class Broker:
         settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
         if settlements:
             await self._settle(queue_name, settlements)
-
-    async def _wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
-        await waiter.wait(until)
-        self._signals[queue_name].wait_again(waiter)
 
     async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
         settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
@@ -235,19 +235,6 @@ class Broker:
         if after is None:
             self._reaper.forget(before.name)
             self._signals.pop(before.name).close()
-
-
-def _asked(pull: Pull, queue: Queue, now: int) -> Lease:
-    visibility = queue.consumer.visibility_timeout if pull.visibility_timeout is None else pull.visibility_timeout
-    return Lease(
-        queue=queue.name,
-        now=now,
-        until=now + visibility,
-        limit=pull.max_messages or queue.consumer.max_batch_size,
-        max_bytes=pull.max_bytes or MAX_BATCH_BYTES,
-        consumer_instance=pull.consumer_instance,
-        request_id=pull.request_id,
-    )
 
 
 def _log_given_up(queue_name: str, given_up: GivenUp) -> None:

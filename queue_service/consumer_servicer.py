@@ -10,9 +10,10 @@ from baton.queue.v1 import message_pb2
 from baton.queue.v1.consumer_service_pb2_grpc import ConsumerServiceServicer
 from mesh.errors import InvalidArgument, NotBuilt, Violation
 from mesh.wire_time import duration_of, instant_to
-from queue_service.broker import Broker, Pull
+from queue_service.broker import Broker
 from queue_service.message import Lease
 from queue_service.message_encoding import decode_action, encode_delivery
+from queue_service.pull import Pull
 from queue_service.queue_encoding import encode_state
 from queue_service.settlement import Action, LeaseOutcome
 
