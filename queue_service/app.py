@@ -48,7 +48,7 @@ class QueueApplication:
         self, store: MessageStore, declared: Sequence[Queue], clock: Clock, *, push_grace: float = PUSH_GRACE
     ) -> None:
         self._declared = declared
-        self._push_grace = push_grace
+        self._clock, self._push_grace = clock, push_grace
         identifiers = Identifiers(clock)
         self._writer = Writer(store)
         self._catalog = Catalog(self._writer, clock)
@@ -57,9 +57,10 @@ class QueueApplication:
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the three services."""
+        rules = FieldRules(self.packages)
         add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._pushers.health), server)
-        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, FieldRules(self.packages)), server)
-        add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker), server)
+        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, rules), server)
+        add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker, rules, self._clock), server)
         files = (queue_service_pb2, producer_service_pb2, consumer_service_pb2)
         return [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
 

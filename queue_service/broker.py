@@ -61,10 +61,13 @@ class Broker:
         catalog.listen(self._queue_changed)
 
     async def start(self) -> None:
-        """End what ended while the broker was away, in every queue."""
+        """End, in every queue, what ended while the broker was away and what its last run held for calls of its own."""
         for queue in self.catalog.page("", 1 << 30)[0]:
             self._queue_changed(None, queue)
-            self._reaper.note(queue.name, self._clock.now())
+            settled = await self._writer.execute(Expire(queue.name, self._clock.now(), restarted=True))
+            self.follow_up(queue.name, settled)
+            if settled.next_at is not None:
+                self._reaper.note(queue.name, settled.next_at)
 
     def drain(self) -> None:
         """Let every waiting pull answer with what there is."""
@@ -123,7 +126,7 @@ class Broker:
             while not self.draining.is_set():
                 now = self._clock.now()
                 until = now + queue.consumer.visibility_timeout
-                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance)
+                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance, attached=True)
                 leased = await self.lease(self.catalog.get(queue.name), verb)
                 if leased.deliveries:
                     return leased.deliveries

@@ -1,30 +1,36 @@
 """ConsumerService: decode, one call, encode."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 
 from baton.queue.v1 import consumer_service_pb2 as pb
-from baton.queue.v1 import message_pb2
 from baton.queue.v1.consumer_service_pb2_grpc import ConsumerServiceServicer
-from mesh.errors import InvalidArgument, NotBuilt, Violation
-from mesh.wire_time import duration_of, instant_to
+from mesh.clock import Clock
+from mesh.field_rules import FieldRules
+from mesh.wire_time import duration_of
 from queue_service.broker import Broker
-from queue_service.message import Lease
-from queue_service.message_encoding import decode_action, encode_delivery
+from queue_service.delivery_stream import DeliveryStream, checked_opening
+from queue_service.message_encoding import encode_delivery
 from queue_service.pull import Pull
 from queue_service.queue_encoding import encode_state
-from queue_service.settlement import Action, LeaseOutcome
+from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class ConsumerServicer(ConsumerServiceServicer):
-    """Hands messages out and hears what became of them."""
+    """Hands messages out and hears what became of them.
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+    Args:
+        broker: where they come from.
+        rules: the field rules, for what comes on a stream; the guard checks what comes by itself.
+        clock: the time.
+    """
+
+    def __init__(self, broker: Broker, rules: FieldRules, clock: Clock) -> None:
+        self._broker, self._rules, self._clock = broker, rules, clock
 
     async def PullMessages(self, request: pb.PullMessagesRequest, context: Context) -> pb.PullMessagesResponse:
         """Lease what is ready, waiting for it up to max_wait."""
@@ -32,20 +38,16 @@ class ConsumerServicer(ConsumerServiceServicer):
         queue = self._broker.catalog.get(request.queue)
         return pb.PullMessagesResponse(
             messages=[encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in leased.deliveries],
-            queue_state=encode_state(queue, self._broker.backlog.now()),
+            queue_state=encode_state(queue, self._clock.now()),
             ready_count=leased.ready_count,
         )
 
     async def SettleMessages(self, request: pb.SettleMessagesRequest, context: Context) -> pb.SettleMessagesResponse:
         """Settle deliveries, each on its own."""
-        outcomes = await self._broker.settle(request.queue, self._decode(request.queue, request.settlements))
-        results = [
-            message_pb2.SettlementResult(
-                lease_id=settlement.lease_id, outcome=message_pb2.LeaseOutcome.ValueType(int(outcome))
-            )
-            for settlement, outcome in zip(request.settlements, outcomes, strict=True)
-        ]
-        return pb.SettleMessagesResponse(results=results)
+        number = self._broker.catalog.get(request.queue).number
+        pairs = decode_settlements(request.settlements, self._broker.lease_ids, number)
+        outcomes = await self._broker.settle(request.queue, pairs)
+        return pb.SettleMessagesResponse(results=encode_results(request.settlements, outcomes))
 
     async def ExtendLeases(self, request: pb.ExtendLeasesRequest, context: Context) -> pb.ExtendLeasesResponse:
         """Let leases end later, each on its own."""
@@ -53,38 +55,16 @@ class ConsumerServicer(ConsumerServiceServicer):
         leases = [self._broker.lease_ids.decode(lease_id, number) for lease_id in request.lease_ids]
         timeout = duration_of(request.visibility_timeout) if request.HasField("visibility_timeout") else None
         outcomes, until = await self._broker.extend(request.queue, leases, timeout)
-        pairs = zip(request.lease_ids, outcomes, strict=True)
-        return pb.ExtendLeasesResponse(extensions=[_extension(lease_id, outcome, until) for lease_id, outcome in pairs])
+        return pb.ExtendLeasesResponse(extensions=encode_extensions(request.lease_ids, outcomes, until))
 
     async def StreamMessages(
         self, request_iterator: AsyncIterator[pb.StreamMessagesRequest], context: Context
     ) -> AsyncIterator[pb.StreamMessagesResponse]:
-        """Not built yet."""
-        raise NotBuilt("StreamMessages")
-        yield  # makes it the generator that the stub asks for
-
-    def _decode(
-        self, queue_name: str, settlements: Sequence[message_pb2.Settlement]
-    ) -> list[tuple[Lease | None, Action]]:
-        number = self._broker.catalog.get(queue_name).number
-        return [
-            (self._broker.lease_ids.decode(settlement.lease_id, number), _action(settlement, index))
-            for index, settlement in enumerate(settlements)
-        ]
-
-
-def _extension(lease_id: str, outcome: LeaseOutcome, until: int) -> pb.LeaseExtension:
-    extension = pb.LeaseExtension(lease_id=lease_id, outcome=message_pb2.LeaseOutcome.ValueType(int(outcome)))
-    if outcome is LeaseOutcome.APPLIED:
-        extension.lease_expire_time.CopyFrom(instant_to(until))
-    return extension
-
-
-def _action(settlement: message_pb2.Settlement, index: int) -> Action:
-    action = decode_action(settlement)
-    if action is None:
-        raise InvalidArgument([Violation(f"settlements[{index}].action", "is required")])
-    return action
+        """Deliver, settle and control the flow on one stream."""
+        opening = await anext(request_iterator, None)
+        stream = DeliveryStream(checked_opening(opening, self._rules), self._broker, self._rules, self._clock)
+        async for response in stream.run(request_iterator):
+            yield response
 
 
 def _decode_pull(request: pb.PullMessagesRequest) -> Pull:

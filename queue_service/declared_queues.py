@@ -16,6 +16,7 @@ from google.protobuf.json_format import ParseDict, ParseError
 
 from baton.queue.v1 import queue_pb2
 from mesh.duration import parse_duration
+from mesh.field_checks import shown
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_to
 from queue_service.queue_definition import Queue
@@ -48,7 +49,10 @@ def read_declared(path: Path, services: Mapping[str, str], rules: FieldRules) ->
     except (OSError, ValueError) as error:
         raise DeclarationError([f"{path}: {error}"]) from error
     tables = declared.get("queues", [])
-    problems = [f"{path}: {key} is not known; only [[queues]] is" for key in declared.keys() - {"queues"}]
+    problems = [
+        f"{path}: {key} is not known (it is {shown(declared[key])}); only [[queues]] is"
+        for key in declared.keys() - {"queues"}
+    ]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise DeclarationError([*problems, f"{path}: queues must be tables: [[queues]]"])
     queues = []
@@ -84,7 +88,7 @@ def _convert(table: dict[str, Any], descriptor: Descriptor) -> Iterator[str]:
         field = descriptor.fields_by_name.get(key)
         if field is None:
             nearest = difflib.get_close_matches(key, descriptor.fields_by_name, n=1)
-            yield f"{key}: is not known" + (f"; did you mean {nearest[0]}?" if nearest else "")
+            yield f"{key}: is not known (it is {shown(value)})" + (f"; did you mean {nearest[0]}?" if nearest else "")
         elif field.message_type is not None and field.message_type.full_name == _DURATION:
             yield from _convert_duration(table, key, value)
         elif field.message_type is not None and isinstance(value, dict):

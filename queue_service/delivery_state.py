@@ -49,6 +49,7 @@ class DeliveryState:
     ordering_key: str = ""
     rank: Rank = Rank.LINE
     lapsed: bool = False
+    attached: bool = False
     failed: int = 0
     deliveries: int = 0
     consumer_instance: str = ""
@@ -81,13 +82,16 @@ class Transition:
     total: str = ""
 
 
-def leased(state: DeliveryState, until: int, consumer_instance: str, request_id: str) -> DeliveryState:
+def leased(
+    state: DeliveryState, until: int, consumer_instance: str, request_id: str, *, attached: bool = False
+) -> DeliveryState:
     """The state after a delivery."""
     return replace(
         state,
         due_at=until,
         rank=Rank.LEASED,
         lapsed=False,
+        attached=attached,
         deliveries=state.deliveries + 1,
         consumer_instance=consumer_instance,
         request_id=request_id,
@@ -102,6 +106,11 @@ def unblocked(state: DeliveryState, now: int) -> DeliveryState:
 def expired(state: DeliveryState, policy: RetryPolicy) -> Transition:
     """A lease that ran out: a failure at the instant it ended, whenever that is noticed."""
     return _failed(state, policy, state.due_at, Retry(code=LEASE_EXPIRED), LeaseOutcome.APPLIED, lapsed=True)
+
+
+def orphaned(state: DeliveryState, now: int) -> Transition:
+    """A lease whose holder died with the broker's last run: no fault of the message's."""
+    return Transition(LeaseOutcome.APPLIED, replace(state, rank=Rank.LINE, due_at=now), total="released")
 
 
 def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: RetryPolicy, now: int) -> Transition:

@@ -6,7 +6,6 @@ from mesh.wire_time import duration_of, instant_of, instant_to
 from queue_service.lease_id import LeaseIds
 from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, Delivery, Message, NewMessage
 from queue_service.queue_definition import Queue
-from queue_service.settlement import Ack, Action, Reject, Release, Retry
 from queue_service.storage.verbs import SendResult
 
 _NO_BODY = Body(BodyKind.NONE, b"")
@@ -114,20 +113,3 @@ def encode_delivery(delivery: Delivery, queue: Queue, lease_ids: LeaseIds) -> pb
 def encode_send_result(result: SendResult) -> producer_pb.SendResult:
     """What became of one message of a send."""
     return producer_pb.SendResult(message_id=result.message_id, deduplicated=result.deduplicated)
-
-
-def decode_action(settlement: pb.Settlement) -> Action | None:
-    """What a settlement says to do; None when it says nothing."""
-    match settlement.WhichOneof("action"):
-        case "ack":
-            return Ack()
-        case "retry":
-            retry = settlement.retry
-            delay = duration_of(retry.delay) if retry.HasField("delay") else None
-            return Retry(delay, retry.code, retry.description)
-        case "release":
-            return Release(duration_of(settlement.release.delay))
-        case "reject":
-            return Reject(settlement.reject.code, settlement.reject.description)
-        case _:
-            return None

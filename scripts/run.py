@@ -145,8 +145,13 @@ class Mesh:
     async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
         colour, plain = (COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
+        heard = True
         while line := await process.stderr.readline():
-            print(f"{colour}{name:>6} |{plain} {line.decode(errors='replace').rstrip()}", flush=True)
+            try:
+                if heard:
+                    print(f"{colour}{name:>6} |{plain} {line.decode(errors='replace').rstrip()}", flush=True)
+            except BrokenPipeError:
+                heard = False  # nobody reads any more, but a service that cannot write its log would stand still
 
 
 async def _serving(stub: health_pb2_grpc.HealthStub) -> None:
@@ -184,7 +189,7 @@ async def main() -> int:
         print("\n".join(error.problems), file=sys.stderr)
         return 1
     if problems := refuse_taken(found):
-        print("\n".join(problems), file=sys.stderr)
+        print("\n".join([*problems, "is an earlier `make run` still up?"]), file=sys.stderr)
         return 1
     asked = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):

@@ -13,10 +13,11 @@ from mesh.telemetry import get_logger
 from mesh.wire_time import duration_to
 from queue_service.lease_id import LeaseIds
 from queue_service.message import Delivery, Lease
-from queue_service.message_encoding import decode_action, encode_delivery
+from queue_service.message_encoding import encode_delivery
 from queue_service.push.call_end import CallEnd
 from queue_service.queue_definition import DAY, Queue
 from queue_service.settlement import Action, Extend
+from queue_service.settlement_encoding import decode_action
 
 if TYPE_CHECKING:
     from baton.queue.v1.batch_handler_service_pb2_grpc import BatchHandlerServiceAsyncStub

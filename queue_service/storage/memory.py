@@ -129,7 +129,11 @@ class MemoryStore:
             return verbs.Leased((), wait, len(ready))
         taken = selection.chosen(ready, verb)
         for state in taken:
-            contents.put(delivery_state.leased(state, verb.until, verb.consumer_instance, verb.request_id))
+            contents.put(
+                delivery_state.leased(
+                    state, verb.until, verb.consumer_instance, verb.request_id, attached=verb.attached
+                )
+            )
         contents.count("delivered", len(taken))
         left = ready[len(taken) :]
         delayed = (due_at for due_at, _ in contents.line if due_at > verb.now)
@@ -179,6 +183,9 @@ class MemoryStore:
         contents = self._of(verb.queue)
         policy = contents.queue.consumer.retry_policy
         effects = Effects()
+        for state in [s for s in contents.states.values() if verb.restarted and s.leased and s.attached]:
+            orphaned = delivery_state.orphaned(state, verb.now)
+            self._carry_out(contents, state.message_id, orphaned, verb.now, effects)
         for state in [state for state in contents.states.values() if state.leased and state.due_at <= verb.now]:
             self._carry_out(contents, state.message_id, delivery_state.expired(state, policy), verb.now, effects)
         for state in [s for s in contents.states.values() if not s.leased and s.expire_time <= verb.now]:

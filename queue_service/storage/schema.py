@@ -59,6 +59,7 @@ DELIVERIES = sa.Table(
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("ordering_key", sa.String(128)),
     sa.Column("lapsed", sa.SmallInteger, nullable=False),
+    sa.Column("attached", sa.SmallInteger, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("consumer_instance", sa.Text, nullable=False),

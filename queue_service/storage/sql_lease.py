@@ -46,6 +46,7 @@ _TAKE = (
     .values(
         rank=Rank.LEASED,
         lapsed=0,
+        attached=sa.bindparam("to_attached"),
         due_at=sa.bindparam("until"),
         deliveries=DELIVERIES.c.deliveries + 1,
         consumer_instance=sa.bindparam("by_instance"),
@@ -63,14 +64,16 @@ def lease(transaction: Transaction, verb: verbs.Lease) -> verbs.Leased:
         return verbs.Leased((), wait, 0)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit + 1}
     ready = [state_of(row) for row in transaction.connection.execute(_READY, parameters)]
-    taken = [
-        leased(state, verb.until, verb.consumer_instance, verb.request_id) for state in selection.chosen(ready, verb)
-    ]
+    taken = [_leased_by(verb, state) for state in selection.chosen(ready, verb)]
     _take(transaction, queue, verb, taken)
     if len(taken) < len(ready):
         return _leased(transaction, queue, taken, ready[len(taken)].due_at, _ready_count(transaction, queue, verb))
     next_at = transaction.connection.execute(_NEXT_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar()
     return _leased(transaction, queue, taken, next_at, 0)
+
+
+def _leased_by(verb: verbs.Lease, state: DeliveryState) -> DeliveryState:
+    return leased(state, verb.until, verb.consumer_instance, verb.request_id, attached=verb.attached)
 
 
 def _repeated(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> list[DeliveryState]:
@@ -91,6 +94,7 @@ def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list
             "of_queue": queue.number,
             "ids": ids,
             "until": verb.until,
+            "to_attached": int(verb.attached),
             "by_instance": verb.consumer_instance,
             "by_request": verb.request_id or None,
         }

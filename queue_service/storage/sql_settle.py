@@ -31,6 +31,11 @@ _ENDED_LEASES = (
     .order_by(DELIVERIES.c.due_at)
     .limit(sa.bindparam("most"))
 )
+_ATTACHED = sa.select(DELIVERIES).where(
+    DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+    DELIVERIES.c.rank == Rank.LEASED,
+    DELIVERIES.c.attached == 1,
+)
 _ENDED_MESSAGES = (
     sa.select(DELIVERIES)
     .where(
@@ -59,11 +64,11 @@ _NEXT_ENDS = [
 class _Endings:
     """Transitions gathered, then written: one delete and one update for all that can share it."""
 
-    def __init__(self, transaction: Transaction, queue: Queue, now: int) -> None:
+    def __init__(self, transaction: Transaction, queue: Queue, now: int, effects: Effects | None = None) -> None:
         self._transaction, self._queue, self._now = transaction, queue, now
         self._changed: dict[str, DeliveryState] = {}
         self._gone: list[DeliveryState] = []
-        self.effects = Effects()
+        self.effects = effects or Effects()
 
     def take(self, before: DeliveryState, transition: Transition) -> DeliveryState | None:
         """Note a transition; the message's state after it, None when the message left the queue."""
@@ -139,6 +144,12 @@ def expire(transaction: Transaction, verb: verbs.Expire) -> verbs.Settled:
     queue = transaction.queue(verb.queue)
     endings = _Endings(transaction, queue, verb.now)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit}
+    if verb.restarted:
+        for row in transaction.connection.execute(_ATTACHED, {"of_queue": queue.number}).all():
+            state = state_of(row)
+            endings.take(state, delivery_state.orphaned(state, verb.now))
+        endings.write()
+        endings = _Endings(transaction, queue, verb.now, endings.effects)
     for row in transaction.connection.execute(_ENDED_LEASES, parameters).all():
         state = state_of(row)
         endings.take(state, delivery_state.expired(state, queue.consumer.retry_policy))

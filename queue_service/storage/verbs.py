@@ -92,6 +92,7 @@ class Lease(Verb[Leased]):
         linger: microseconds that the first ready message waits for ``limit`` to be full; 0: it does not wait.
         consumer_instance: who asks, for the record.
         request_id: when not empty, a repeat gets the first call's leases that are still live.
+        attached: whether a push or a stream of this process holds the leases, so that they cannot outlive it.
     """
 
     queue: str
@@ -102,6 +103,7 @@ class Lease(Verb[Leased]):
     linger: int = 0
     consumer_instance: str = ""
     request_id: str = ""
+    attached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,19 @@ class Settle(Verb[Settled]):
 
 @dataclass(frozen=True, slots=True)
 class Expire(Verb[Settled]):
-    """End the leases and messages of a queue whose time is over, ``limit`` of each at most. Raises QueueNotFound."""
+    """End the leases and messages of a queue whose time is over, ``limit`` of each at most. Raises QueueNotFound.
+
+    Attributes:
+        queue: its name.
+        now: this instant.
+        limit: leases, and messages, at most.
+        restarted: nothing of an earlier process lives any more: release, at no cost, the leases attached to it.
+    """
 
     queue: str
     now: int
     limit: int = 1000
+    restarted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

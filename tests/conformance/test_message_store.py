@@ -461,6 +461,31 @@ class TestExpiry:
         assert broker.settle(delivery) is APPLIED
 
 
+class TestRestart:
+    def test_what_a_push_or_stream_held_comes_back_free_and_what_was_pulled_stays_leased(
+        self, broker: BrokerStore
+    ) -> None:
+        broker.send("pushed", "pulled")
+        broker.lease(1, attached=True)
+        (pulled,) = broker.lease(1).deliveries
+
+        settled = broker.do(verbs.Expire("work", broker.clock.now(), restarted=True))
+
+        assert settled.ready_at == {"work": broker.clock.now()}
+        (again,) = broker.lease().deliveries
+        assert (again.attempt, again.lease.delivery) == (1, 2)
+        assert broker.settle(pulled) is APPLIED
+        assert broker.stats().totals.released == 1
+
+    def test_only_a_restart_does_that(self, broker: BrokerStore) -> None:
+        broker.send("pushed")
+        broker.lease(1, attached=True)
+
+        broker.expire()
+
+        assert broker.lease().deliveries == ()
+
+
 class TestDeadLetters:
     def test_the_last_failed_attempt_moves_the_message_with_its_story(self, broker: BrokerStore) -> None:
         (message_id,) = broker.send("a", attributes={"k": "v"}, deduplication_id="d")

@@ -24,12 +24,3 @@ async def test_what_is_not_built_says_so(
     error = await refused(getattr(getattr(broker, service), method)(request_message))
 
     assert (error.code(), read_error(error).reason) == (grpc.StatusCode.UNIMPLEMENTED, "NOT_BUILT")
-
-
-async def test_a_stream_that_is_not_built_says_so(broker: RunningBroker) -> None:
-    call = broker.consumer.StreamMessages()
-
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call.read()
-
-    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED

@@ -9,6 +9,7 @@ from queue_service.declared_queues import DeclarationError, read_declared
 from queue_service.queue_definition import PushTarget, Queue
 
 RULES = FieldRules(("queue",))
+NO_DURATION = "must be a number and one of us, ms, s, m, h, d, such as 5s"
 SERVICES = {"email": "unix:/run/email.sock", "signup": "127.0.0.1:50051"}
 
 
@@ -79,11 +80,10 @@ def test_every_problem_is_named_with_file_key_and_value(tmp_path: Path) -> None:
     """
 
     assert problems(tmp_path, text) == [
-        "queues.toml: colour is not known; only [[queues]] is",
+        "queues.toml: colour is not known (it is 1); only [[queues]] is",
         "queues.toml: queues[0].name: must match [a-z]([a-z0-9-]{0,61}[a-z0-9])?, is 'Work'",
-        "queues.toml: queues[1].delivery_delai: is not known; did you mean delivery_delay?",
-        "queues.toml: queues[1].message_retention: must be a number and one of us, ms, s, m, h, d,"
-        " such as 5s; is 'soon'",
+        "queues.toml: queues[1].delivery_delai: is not known (it is '1s'); did you mean delivery_delay?",
+        f"queues.toml: queues[1].message_retention: {NO_DURATION}; is 'soon'",
         "queues.toml: queues[1].consumer.max_batch_size: must be a whole number, is 'ten'",
         "queues.toml: queues[1].consumer.dead_letter_queue: must be a string, is 7",
     ]

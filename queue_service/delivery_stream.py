@@ -1,0 +1,250 @@
+"""StreamMessages: one consumer's deliveries, settlements and window on one stream.
+
+Two tasks share the stream: one reads what the consumer says, one delivers what the window lets through. Their answers
+go through a short queue to the one place that writes: a consumer that does not read holds up itself and nothing else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from baton.queue.v1 import consumer_service_pb2 as pb
+from baton.queue.v1 import message_pb2
+from mesh.clock import SECOND, Clock, sleep_until
+from mesh.errors import BatonError, InvalidArgument, Violation
+from mesh.field_rules import FieldRules
+from mesh.status import to_status
+from mesh.wire_time import duration_of, duration_to, instant_to
+from queue_service.broker import Broker
+from queue_service.message_encoding import encode_delivery
+from queue_service.pull import MAX_BATCH_BYTES
+from queue_service.queue_definition import Queue
+from queue_service.ready_signal import Waiter
+from queue_service.settlement import Action, Release, Retry
+from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
+from queue_service.storage.verbs import Lease as LeaseVerb
+from queue_service.window import Window
+
+#: The contract promises a heartbeat at least every 15 s.
+HEARTBEAT = 10 * SECOND
+#: Answers on their way to the consumer at most; the task that makes the next one waits.
+ANSWERS = 16
+STREAM_LOST = "STREAM_LOST"
+DOMAIN = "queue.baton"
+
+Requests = AsyncIterator[pb.StreamMessagesRequest]
+Response = pb.StreamMessagesResponse
+Notice = Response.Notice
+
+
+class DeliveryStream:
+    """One stream, from `open` to its end.
+
+    Args:
+        opening: the first request, its field rules checked.
+        broker: where messages come from.
+        rules: the field rules, for the requests that follow.
+        clock: the time.
+    """
+
+    def __init__(self, opening: pb.StreamMessagesRequest.Open, broker: Broker, rules: FieldRules, clock: Clock) -> None:
+        self._broker, self._rules, self._clock = broker, rules, clock
+        self._opening = opening
+        queue = broker.pulled(opening.queue)
+        consumer = queue.consumer
+        self._queue_name, self._number = queue.name, queue.number
+        self._visibility = (
+            duration_of(opening.visibility_timeout)
+            if opening.HasField("visibility_timeout")
+            else consumer.visibility_timeout
+        )
+        self._batch_size = opening.max_batch_size if opening.HasField("max_batch_size") else consumer.max_batch_size
+        self._linger = (
+            duration_of(opening.max_batch_timeout)
+            if opening.HasField("max_batch_timeout")
+            else consumer.max_batch_timeout
+        )
+        self._window = Window()
+        self._set_window(opening.flow_control)
+        self._answers: asyncio.Queue[Response | None] = asyncio.Queue(ANSWERS)
+        self._drained = self._paused = self._noticed_drain = False
+        self._failure: BatonError | None = None
+        self._waiter: Waiter | None = None
+
+    async def run(self, requests: Requests) -> AsyncIterator[Response]:
+        """Everything the consumer is told.
+
+        What it holds when the stream ends comes back: free after a half-close, a Drain or a stop of the broker, else as
+        a failure.
+
+        Raises:
+            QueueNotFound, QueueIsPushed: the queue went, or changed, under the stream.
+        """
+        tasks = [asyncio.create_task(work) for work in (self._hear(requests), self._deliver(), self._beat())]
+        broken = True
+        try:
+            yield self._opened()
+            while (answer := await self._answers.get()) is not None:
+                yield answer
+            broken = False
+            if self._failure is not None:
+                raise self._failure
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.shield(self._give_back(lost=broken and not self._broker.draining.is_set()))
+
+    def _opened(self) -> Response:
+        opened = Response.Opened(
+            heartbeat_interval=duration_to(HEARTBEAT), visibility_timeout=duration_to(self._visibility)
+        )
+        return Response(opened=opened)
+
+    async def _give_back(self, *, lost: bool) -> None:
+        action: Action = Retry(code=STREAM_LOST, description="the stream broke") if lost else Release()
+        if held := self._window.held:
+            await self._broker.settle(self._queue_name, [(lease, action) for lease in held])
+
+    # What the consumer says.
+
+    async def _hear(self, requests: Requests) -> None:
+        try:
+            async for request in requests:
+                await self._answers.put(await self._answer(request))
+        finally:
+            await self._answers.put(None)
+
+    async def _answer(self, request: pb.StreamMessagesRequest) -> Response:
+        try:
+            check_inner(request, self._rules)
+            answer = await self._do(request)
+        except BatonError as error:
+            status = message_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
+            answer = Response(notice=Notice(kind=Notice.KIND_REQUEST_REJECTED, status=status))
+        answer.sequence = request.sequence
+        self._look()
+        return answer
+
+    async def _do(self, request: pb.StreamMessagesRequest) -> Response:
+        match request.WhichOneof("request"):
+            case "settle":
+                return await self._settle(request.settle.settlements)
+            case "extend":
+                return await self._extend(request.extend)
+            case "flow_control":
+                self._set_window(request.flow_control)
+                return self._heartbeat(0)
+            case "drain":
+                self._drained = True
+                return self._heartbeat(0)
+            case "open":
+                raise InvalidArgument([Violation("open", "comes first, and once")])
+            case _:
+                raise InvalidArgument([Violation("request", "is required")])
+
+    async def _settle(self, settlements: Sequence[message_pb2.Settlement]) -> Response:
+        pairs = decode_settlements(settlements, self._broker.lease_ids, self._number)
+        outcomes = await self._broker.settle(self._queue_name, pairs)
+        self._window.remove(lease for lease, _ in pairs if lease is not None)
+        return Response(settled=Response.Settled(results=encode_results(settlements, outcomes)))
+
+    async def _extend(self, extend: pb.StreamMessagesRequest.Extend) -> Response:
+        leases = [self._broker.lease_ids.decode(lease_id, self._number) for lease_id in extend.lease_ids]
+        timeout = duration_of(extend.visibility_timeout) if extend.HasField("visibility_timeout") else self._visibility
+        outcomes, until = await self._broker.extend(self._queue_name, leases, timeout)
+        self._window.extend((lease for lease in leases if lease is not None), until)
+        return Response(extended=Response.Extended(extensions=encode_extensions(extend.lease_ids, outcomes, until)))
+
+    def _set_window(self, wanted: pb.StreamMessagesRequest.FlowControl) -> None:
+        fresh = Window()
+        has = wanted.HasField
+        self._window.max_messages = (
+            wanted.max_outstanding_messages if has("max_outstanding_messages") else fresh.max_messages
+        )
+        self._window.max_bytes = wanted.max_outstanding_bytes if has("max_outstanding_bytes") else fresh.max_bytes
+
+    # What the broker says.
+
+    async def _deliver(self) -> None:
+        try:
+            with self._broker.waiting(self._queue_name) as self._waiter:
+                while not (self._broker.draining.is_set() and self._noticed_drain and not self._window.held):
+                    queue = self._broker.pulled(self._queue_name)
+                    await self._notice_changes(queue)
+                    if not await self._deliver_batch(queue):
+                        await self._broker.wait(self._queue_name, self._waiter, self._window.next_end())
+        except BatonError as error:
+            self._failure = error
+        await self._answers.put(None)
+
+    async def _deliver_batch(self, queue: Queue) -> bool:
+        limit = min(self._batch_size, self._window.free_messages)
+        if not limit or self._drained or self._broker.draining.is_set():
+            return False
+        now = self._clock.now()
+        room = min(MAX_BATCH_BYTES, self._window.free_bytes)
+        verb = LeaseVerb(
+            queue.name,
+            now,
+            now + self._visibility,
+            limit,
+            room,
+            self._linger,
+            self._opening.consumer_instance,
+            attached=True,
+        )
+        deliveries = (await self._broker.lease(queue, verb)).deliveries
+        if deliveries:
+            self._window.add(deliveries)
+            messages = [encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in deliveries]
+            await self._answers.put(Response(batch=Response.Batch(messages=messages)))
+        return bool(deliveries)
+
+    async def _notice_changes(self, queue: Queue) -> None:
+        now = self._clock.now()
+        if queue.paused(now) is not self._paused:
+            self._paused = not self._paused
+            await self._say(Notice.KIND_PAUSED if self._paused else Notice.KIND_RESUMED)
+        if self._broker.draining.is_set() and not self._noticed_drain:
+            self._noticed_drain = True
+            await self._say(Notice.KIND_SERVER_DRAINING)
+        if over := self._window.over(now):
+            self._window.remove(over)
+            ids = [self._broker.lease_ids.encode(self._number, lease) for lease in over]
+            await self._answers.put(Response(notice=Notice(kind=Notice.KIND_LEASES_LOST, lease_ids=ids)))
+
+    async def _say(self, kind: "Notice.Kind.ValueType") -> None:
+        await self._answers.put(Response(notice=Notice(kind=kind)))
+
+    async def _beat(self) -> None:
+        renew = self._visibility // 3 if self._opening.keep_leases else HEARTBEAT
+        while True:
+            await sleep_until(self._clock, self._clock.now() + min(renew, HEARTBEAT))
+            if self._opening.keep_leases and (held := self._window.held):
+                _, until = await self._broker.extend(self._queue_name, held, self._visibility)
+                self._window.extend(held, until)
+            stats, _ = await self._broker.backlog.stats(self._queue_name)
+            await self._answers.put(self._heartbeat(stats.ready_count))
+
+    def _heartbeat(self, ready_count: int) -> Response:
+        beat = Response.Heartbeat(server_time=instant_to(self._clock.now()), ready_count=ready_count)
+        return Response(heartbeat=beat)
+
+    def _look(self) -> None:
+        if self._waiter is not None:
+            self._waiter.wake()
+
+
+def checked_opening(request: pb.StreamMessagesRequest | None, rules: FieldRules) -> pb.StreamMessagesRequest.Open:
+    """What a stream begins with; raises InvalidArgument when it is not a sound Open."""
+    if request is None or request.WhichOneof("request") != "open":
+        raise InvalidArgument([Violation("open", "comes first, and once")])
+    check_inner(request, rules)
+    return request.open
+
+
+def check_inner(request: pb.StreamMessagesRequest, rules: FieldRules) -> None:
+    """Raise InvalidArgument when what a request carries breaks field rules: that request alone is refused."""
+    kind = request.WhichOneof("request")
+    if kind is not None and (violations := rules.check(getattr(request, kind), request.ByteSize())):
+        raise InvalidArgument([Violation(f"{kind}.{found.field}", found.description) for found in violations])
