@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.storage.verbs import Verb
 
 
@@ -20,6 +21,10 @@ class MessageStore(Protocol):
     @property
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name, as of the last `apply`."""
+
+    @property
+    def redrive_tasks(self) -> Mapping[str, RedriveTask]:
+        """Every redrive task, by its id, as of the last `apply`."""
 
     def apply(self, verbs: Sequence[Verb[Any]]) -> list[Any]:
         """Do all of ``verbs``, in order, and make them durable together.

@@ -11,6 +11,7 @@ from queue_service.delivery_state import DeliveryState, Transition
 from queue_service.errors import DeduplicationIdReused, QueueNotEmpty, QueueNotFound
 from queue_service.message import DeadLetterReason, Message
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveState, RedriveTask, destination_of, redriven
 from queue_service.storage import selection, verbs
 from queue_service.storage.memory_queue import MemoryQueue
 from queue_service.storage.selection import Effects, check_backlog
@@ -26,6 +27,7 @@ class MemoryStore:
         self.secret = secrets.token_bytes(16)
         self._contents: dict[str, MemoryQueue] = {}
         self._last_number = 0
+        self.redrive_tasks: dict[str, RedriveTask] = {}
         self._run: dict[type[verbs.Verb[Any]], Callable[[Any], Any]] = {
             verbs.SaveQueues: self._save_queues,
             verbs.DeleteQueue: self._delete_queue,
@@ -36,6 +38,7 @@ class MemoryStore:
             verbs.Stats: self._stats,
             verbs.Peek: self._peek,
             verbs.Purge: self._purge,
+            verbs.Redrive: self._redrive,
         }
 
     @property
@@ -224,3 +227,25 @@ class MemoryStore:
                 contents.remove(state.message_id, verb.now, effects)
             contents.count("cancelled" if verb.cancel else "purged", len(going))
         return effects.settled(count=len(going))
+
+    def _redrive(self, verb: verbs.Redrive) -> verbs.Redriven:
+        effects, task = Effects(), verb.task
+        if verb.limit and task.state is RedriveState.RUNNING:
+            task = self._redrive_step(task, verb, effects)
+        self.redrive_tasks[task.redrive_task_id] = task
+        return verbs.Redriven(task, effects.settled())
+
+    def _redrive_step(self, task: RedriveTask, verb: verbs.Redrive, effects: Effects) -> RedriveTask:
+        contents, limit = self._of(task.queue), min(verb.limit, task.left)
+        found = [s for s in contents.chosen(selection.redrive_filter(task), verb.now) if not s.leased]
+        going = sorted(found, key=lambda state: state.message_id)[:limit]
+        for number, state in enumerate(going):
+            name = destination_of(task, contents.messages[state.message_id])
+            if name not in self._contents:
+                said = f"message {state.message_id} has no queue to go back to: {name!r} is not there"
+                return task.moved(number, finished=False).failed(said)
+            message = contents.remove(state.message_id, verb.now, effects)
+            self._contents[name].store(redriven(message, self._contents[name].queue, verb.now))
+            contents.count("redriven")
+            effects.ready(name, verb.now)
+        return task.moved(len(going), finished=len(going) < limit)

@@ -106,6 +106,13 @@ REPEATS = sa.Table(
 )
 sa.Index("repeats_end", REPEATS.c.queue_number, REPEATS.c.end_at)
 
+REDRIVE_TASKS = sa.Table(
+    "redrive_tasks",
+    METADATA,
+    sa.Column("redrive_task_id", sa.String(128), primary_key=True),
+    sa.Column("definition", sa.Text, nullable=False),
+)
+
 #: The columns of COUNTERS that rise for ever; `queue_service.storage.verbs.Totals` has the same names.
 TOTALS = (
     "sent",

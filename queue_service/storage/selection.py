@@ -8,6 +8,7 @@ from queue_service.errors import BacklogFull
 from queue_service.message import DeadLetter, DeadLetterReason, Delivery, Message
 from queue_service.message import Lease as LeaseNumber
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.retry_policy import is_final
 from queue_service.settlement import LeaseOutcome
 from queue_service.storage.verbs import Filter, GivenUp, Lease, Peek, Peeked, Place, Position, Settled
@@ -109,6 +110,11 @@ def fits(state: DeliveryState, message: Message, wanted: Filter, now: int) -> bo
         and (not wanted.message_ids or state.message_id in wanted.message_ids)
         and (wanted.sent_before is None or message.send_time < wanted.sent_before)
     )
+
+
+def redrive_filter(task: RedriveTask) -> Filter:
+    """The messages that a task moves: those there when it was made."""
+    return Filter(codes=task.codes, message_ids=task.message_ids, sent_before=task.create_time + 1)
 
 
 def peeked(state: DeliveryState, message: Message, now: int) -> Peeked:

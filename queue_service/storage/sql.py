@@ -10,10 +10,12 @@ from sqlalchemy import exc
 from mesh.database import Database, DatabaseError, translated
 from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.storage import schema, verbs
 from queue_service.storage.sql_lease import lease
 from queue_service.storage.sql_peek import peek, purge
 from queue_service.storage.sql_queues import delete_queue, read_queues, save_queues, stats
+from queue_service.storage.sql_redrive import read_tasks, redrive
 from queue_service.storage.sql_send import send
 from queue_service.storage.sql_settle import expire, settle
 from queue_service.storage.transaction import Transaction
@@ -28,6 +30,7 @@ _RUN: dict[type[verbs.Verb[Any]], Callable[[Transaction, Any], Any]] = {
     verbs.Stats: stats,
     verbs.Peek: peek,
     verbs.Purge: purge,
+    verbs.Redrive: redrive,
 }
 
 
@@ -47,6 +50,7 @@ class SqlStore:
             with self._database.engine.begin() as connection:
                 self.secret = _secret(connection)
                 self.queues: Mapping[str, Queue] = read_queues(connection)
+                self.redrive_tasks: Mapping[str, RedriveTask] = read_tasks(connection)
         except exc.SQLAlchemyError as error:
             self._database.close()
             raise DatabaseError("the database cannot be read") from error
@@ -74,10 +78,10 @@ class SqlStore:
 
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         with self._database.engine.begin() as connection:
-            transaction = Transaction(connection, dict(self.queues))
+            transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks))
             results = [_run(transaction, verb) for verb in batch]
             transaction.write_counts()
-        self.queues = transaction.queues
+        self.queues, self.redrive_tasks = transaction.queues, transaction.redrive_tasks
         return results
 
 

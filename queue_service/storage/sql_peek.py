@@ -21,7 +21,7 @@ _OLD = sa.select(MESSAGES.c.message_id)
 def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]:
     """Look at messages; see `verbs.Peek`."""
     queue = transaction.queue(verb.queue)
-    query = _wanted(queue, verb.filter, verb.now).order_by(*_ORDER).limit(verb.limit)
+    query = wanted_query(queue, verb.filter, verb.now).order_by(*_ORDER).limit(verb.limit)
     if verb.after is not None:
         edge = (verb.after.rank, verb.after.due_at, raw_id(verb.after.message_id))
         query = query.where(sa.tuple_(*_ORDER) > sa.tuple_(*(sa.literal(part) for part in edge)))
@@ -34,7 +34,7 @@ def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]
 def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
     """Remove messages, or count them; see `verbs.Purge`."""
     queue, effects = transaction.queue(verb.queue), Effects()
-    query = _wanted(queue, verb.filter, None)
+    query = wanted_query(queue, verb.filter, None)
     if verb.cancel:
         query = query.where(DELIVERIES.c.rank != Rank.LEASED)
     if not verb.force:
@@ -52,7 +52,8 @@ def _remove(transaction: Transaction, queue: Queue, going: list[DeliveryState], 
     transaction.count(queue, "leased", -sum(state.leased for state in going))
 
 
-def _wanted(queue: Queue, wanted: verbs.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
+def wanted_query(queue: Queue, wanted: verbs.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
+    """The delivery states that a filter means; without an instant its places are not looked at."""
     query: sa.Select[tuple[object, ...]] = sa.select(DELIVERIES).where(DELIVERIES.c.queue_number == queue.number)
     if wanted.places and now is not None:
         query = query.where(sa.or_(*(_in_place(place, now) for place in sorted(wanted.places))))

@@ -10,6 +10,7 @@ from queue_service.delivery_state import DeliveryState, unblocked
 from queue_service.errors import QueueNotFound
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.storage.rows import message_of, message_values, raw_id, state_of, state_values
 from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS
 from queue_service.storage.selection import Effects, blocked, new_state
@@ -68,11 +69,14 @@ _UNBLOCK = (
 
 
 class Transaction:
-    """One transaction on its connection; ``queues`` becomes the store's own once it is committed."""
+    """One transaction on its connection; its queues and tasks become the store's own once it is committed."""
 
-    def __init__(self, connection: sa.Connection, queues: dict[str, Queue]) -> None:
+    def __init__(
+        self, connection: sa.Connection, queues: dict[str, Queue], redrive_tasks: dict[str, RedriveTask]
+    ) -> None:
         self.connection = connection
         self.queues = queues
+        self.redrive_tasks = redrive_tasks
         self._counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
 
     def queue(self, name: str) -> Queue:

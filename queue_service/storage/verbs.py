@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from queue_service.delivery_state import DeliveryState
 from queue_service.message import DeadLetterReason, Delivery, Message
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.settlement import LeaseOutcome, Settlement
 
 R = TypeVar("R")
@@ -282,3 +283,28 @@ class Purge(Verb[Settled]):
     filter: Filter = Filter()
     force: bool = True
     cancel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """A task after a `Redrive`, and what the step did."""
+
+    task: RedriveTask
+    settled: Settled
+
+
+@dataclass(frozen=True, slots=True)
+class Redrive(Verb[Redriven]):
+    """Keep a task as it is given and, while it is RUNNING, move messages of it; leased ones stay.
+
+    A message is moved and counted in one go, so a crash neither copies nor loses one.
+
+    Attributes:
+        task: the task.
+        now: this instant.
+        limit: messages to move at most; 0 only keeps the task.
+    """
+
+    task: RedriveTask
+    now: int
+    limit: int = 0

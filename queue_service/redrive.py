@@ -1,0 +1,68 @@
+"""Redrive: dead letters sent back to where they came from, as a task that outlives the broker."""
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+from queue_service.message import Message
+from queue_service.queue_definition import Queue
+
+
+class RedriveState(IntEnum):
+    """Where a task stands; the contract's numbers, which are stored."""
+
+    RUNNING = 1
+    SUCCEEDED = 2
+    CANCELLED = 3
+    FAILED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class RedriveTask:
+    """What is to be moved, and how far it got.
+
+    Only messages that were there at ``create_time`` move. ``error`` says why a FAILED task stopped.
+    """
+
+    redrive_task_id: str
+    queue: str
+    destination: str
+    codes: frozenset[str]
+    message_ids: frozenset[str]
+    max_messages_per_second: float
+    max_messages: int
+    create_time: int
+    state: RedriveState = RedriveState.RUNNING
+    moved_count: int = 0
+    total_count: int = 0
+    error: str = ""
+
+    @property
+    def left(self) -> int:
+        """How many more messages it may move."""
+        return max(0, self.max_messages - self.moved_count) if self.max_messages else 1 << 62
+
+    def moved(self, count: int, *, finished: bool) -> "RedriveTask":
+        """The task after a step."""
+        after = replace(self, moved_count=self.moved_count + count)
+        return replace(after, state=RedriveState.SUCCEEDED) if finished or not after.left else after
+
+    def failed(self, error: str) -> "RedriveTask":
+        """The task, stopped by what it met."""
+        return replace(self, state=RedriveState.FAILED, error=error)
+
+
+def destination_of(task: RedriveTask, message: Message) -> str:
+    """The queue that a message goes back to; empty when nothing says which."""
+    return task.destination or (message.dead_letter.source_queue if message.dead_letter else "")
+
+
+def redriven(message: Message, destination: Queue, now: int) -> Message:
+    """The message as its old queue takes it back: its times begin anew, its story stays."""
+    story = message.dead_letter
+    return replace(
+        message,
+        send_time=now,
+        deliver_time=None,
+        expire_time=now + destination.message_retention,
+        dead_letter=None if story is None else replace(story, redrive_count=story.redrive_count + 1),
+    )
