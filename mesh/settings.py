@@ -46,6 +46,8 @@ def _addresses(value: Any) -> Any:
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 Address = Annotated[str, AfterValidator(check_address)]
+#: Where something is called: any gRPC target, such as ``dns:///queue:50052`` or ``unix:/run/queue.sock``.
+Target = Annotated[str, Field(min_length=1, max_length=512)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses), Field(min_length=1)]
 
 
@@ -102,7 +104,7 @@ def _unknown(name: str, known: set[str] | frozenset[str]) -> str:
 
 
 def _problem(detail: Mapping[str, Any], given: Mapping[str, str]) -> str:
-    name = str(detail["loc"][0])
+    name = str(detail["loc"][0]) if detail["loc"] else "settings"
     message = str(detail["msg"]).removeprefix("Value error, ")
     shown = "" if name.endswith("_URL") else f" (it is {given.get(name, '')[:64]!r})"
     return f"{name}: {message}{shown}"
