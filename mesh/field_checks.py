@@ -27,8 +27,10 @@ _SHOWN = 64
 
 
 def field_checks(field: FieldDescriptor, rules: Mapping[str, Any]) -> list[Check]:
-    """The checks of one field; raises KeyError with the name of a rule there is not."""
-    checks = [_RULES[name](value, field) for name, value in rules.items() if name not in _COMPANIONS]
+    """The checks of one field, in the order in which to run them; raises KeyError with the name of no rule."""
+    if unknown := sorted(rules.keys() - _RULES.keys() - _COMPANIONS):
+        raise KeyError(unknown[0])
+    checks = [make(rules[name], field) for name, make in _RULES.items() if name in rules]
     checks = [_with_says(check, rules) for check in checks]
     if field.enum_type is not None:
         checks.append(_known_enum(field))
@@ -212,12 +214,13 @@ def _with_says(check: Check, rules: Mapping[str, Any]) -> Check:
 
 
 _COMPANIONS = frozenset({"says"})
+# Sizes come before what reads a whole value.
 _RULES: dict[str, Callable[[Any, FieldDescriptor], Check]] = {
-    "min": lambda limit, field: _bound_check(limit, field, least=True),
-    "max": lambda limit, field: _bound_check(limit, field, least=False),
     "max_bytes": _max_bytes,
     "min_items": lambda limit, field: _item_count(limit, field, least=True),
     "max_items": lambda limit, field: _item_count(limit, field, least=False),
+    "min": lambda limit, field: _bound_check(limit, field, least=True),
+    "max": lambda limit, field: _bound_check(limit, field, least=False),
     "regex": _regex,
     "format": _format,
 }

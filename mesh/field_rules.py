@@ -20,8 +20,9 @@ from mesh.field_checks import Check, Measure, field_checks, measure, total_check
 
 Table = Mapping[str, Any]
 
-# The key, in place of a field's name, of rules about a message as a whole.
+# The key, in place of a field's name, of rules about a message as a whole, and what stands under it.
 WHOLE = "*"
+WHOLE_RULES = frozenset({"bytes_of", "max_bytes", "as", "with"})
 
 
 class FieldRulesError(Exception):
@@ -43,19 +44,21 @@ class _MessageCheck:
         return not (self.required or self.checks or self.nested or self.whole)
 
     def run(self, message: Message, bound: int) -> list[Violation]:
-        """Every violation in the message; ``bound`` is at least its size in bytes."""
+        """What is wrong with each field of the message; ``bound`` is at least its size in bytes."""
         found: list[Violation] = []
         for absent, field in self.required:
             if absent(message):
                 found.append(Violation(field, "is required"))
         for descriptor, value in message.ListFields():
             number = descriptor.number
-            if number in self.checks:
-                results = (check(value, bound) for check in self.checks[number])
-                found.extend(Violation(f"{descriptor.name}{below}", why) for below, why in filter(None, results))
-            if number in self.nested:
-                repeated, name, nested = self.nested[number]
-                found.extend(nested.inside(name, value, bound) if not repeated else nested.each(name, value, bound))
+            for check in self.checks.get(number, ()):
+                if (said := check(value, bound)) is not None:
+                    found.append(Violation(f"{descriptor.name}{said[0]}", said[1]))
+                    break  # a value of the wrong size is read no further: with a hostile one that could take for ever
+            else:
+                if number in self.nested:
+                    repeated, name, nested = self.nested[number]
+                    found.extend(nested.each(name, value, bound) if repeated else nested.inside(name, value, bound))
         found.extend(Violation(*said) for check in self.whole if (said := check(message, bound)) is not None)
         return found
 
@@ -107,9 +110,13 @@ class FieldRules:
         for field in descriptor.fields:
             self._compile_field(compiled, field, dict(table.get(field.name, {})))
         for oneof in descriptor.oneofs:
-            if table.get(oneof.name, {}).get("required"):
+            rules = dict(table.get(oneof.name, {}))
+            if rules.pop("required", False):
                 compiled.required.append((_oneof_absent(oneof.name), oneof.name))
+            _refuse(f"{descriptor.full_name}.{oneof.name}", rules)
         if whole := table.get(WHOLE):
+            _refuse(descriptor.full_name, whole.keys() ^ WHOLE_RULES)
+            _refuse(descriptor.full_name, set(whole["bytes_of"]) - set(descriptor.fields_by_name))
             compiled.measure = measure(whole["bytes_of"])
             compiled.whole.append(whole_check(compiled.measure, whole))
         return compiled
@@ -131,6 +138,8 @@ class FieldRules:
                 compiled.nested[field.number] = (field.is_repeated, field.name, nested)
             if limit is not None and nested.measure is not None:
                 checks.append(total_check(nested.measure, limit))
+                limit = None
+        _refuse(field.full_name, () if limit is None else ("max_total_bytes",))
         if checks:
             compiled.checks[field.number] = checks
 
@@ -141,6 +150,12 @@ def _descriptor(full_name: str) -> Descriptor:
     except KeyError as error:
         raise FieldRulesError(f"no message {full_name}") from error
     return descriptor
+
+
+def _refuse(full_name: str, wrong: Iterable[str]) -> None:
+    """Raise when there is anything that a table may not, or must, say of a field or message."""
+    if names := ", ".join(sorted(wrong)):
+        raise FieldRulesError(f"{full_name} cannot have, or lacks, {names}")
 
 
 def _absent(field: FieldDescriptor) -> Callable[[Message], bool]:

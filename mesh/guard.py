@@ -128,6 +128,7 @@ class _Guarded:
     def _begin(self, context: Context) -> None:
         deadline.note(context.time_remaining())
         request_id.set(_request_id_of(context.invocation_metadata() or ()))
+        context.set_trailing_metadata(((REQUEST_ID_KEY, request_id.get()),))
 
     async def _refuse(self, error: Exception, context: Context) -> None:
         if isinstance(error, grpc.aio.AbortError):

@@ -134,7 +134,8 @@ class OutboxRelay:
     async def _refused(
         self, queue: str, entries: Sequence[OutboxEntry], refusal: RemoteError, error: grpc.RpcError
     ) -> None:
-        if refusal.code in _PATIENCE:
+        too_large = refusal.code == "RESOURCE_EXHAUSTED" and not refusal.reason  # gRPC's own limit, not the broker's
+        if refusal.code in _PATIENCE and not too_large:
             raise error
         if len(entries) > 1:  # one bad entry must not hold up its neighbours
             for entry in entries:

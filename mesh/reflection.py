@@ -6,6 +6,8 @@ The two protocols differ in their package name alone, so the same servicer answe
 from collections.abc import Sequence
 
 import grpc
+from google.protobuf import descriptor_pool, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import error_details_pb2  # noqa: F401  # so that error details can be described to a caller
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
@@ -14,6 +16,7 @@ V1 = "grpc.reflection.v1.ServerReflection"
 
 def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
     """Let callers ask ``server`` what it serves: ``services``, by full name, and reflection itself."""
+    _describe_v1()
     names = (*services, reflection.SERVICE_NAME, V1)
     reflection.enable_server_reflection(names, server)
     servicer = reflection.aio.ReflectionServicer(names)
@@ -23,3 +26,12 @@ def add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
         response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
     )
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(V1, {"ServerReflectionInfo": handler}),))
+
+
+def _describe_v1() -> None:
+    """Add the newer protocol to what can be described: a client that asks for everything asks for it too."""
+    old = FileDescriptorProto()
+    reflection_pb2.DESCRIPTOR.CopyToProto(old)
+    text = text_format.MessageToString(old).replace("v1alpha", "v1")
+    new = text_format.Parse(text, FileDescriptorProto())
+    descriptor_pool.Default().AddSerializedFile(new.SerializeToString())

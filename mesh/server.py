@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
+from mesh import health
 from mesh.address import AddressError, claim
 from mesh.channel import MAX_MESSAGE_BYTES
 from mesh.field_rules import FieldRules
@@ -70,7 +71,7 @@ class Server:
         self._application = application
         self._listen = tuple(listen)
         self._grace = grace
-        self._health = health.aio.HealthServicer()
+        self._health = health.HealthServicer()
         self._server: grpc.aio.Server | None = None
         self._services: tuple[str, ...] = ()
         self._stopping: asyncio.Task[None] | None = None
@@ -89,12 +90,12 @@ class Server:
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         self._services = tuple(self._application.register(server))
-        add_reflection(server, (*self._services, health.SERVICE_NAME))
-        self.addresses = tuple(_bind(server, address) for address in self._listen)
-        await self._report(health_pb2.HealthCheckResponse.NOT_SERVING)
+        add_reflection(server, (*self._services, health.NAME))
+        for address in self._listen:
+            self.addresses = (*self.addresses, _bind(server, address))
         await self._application.start()
         await server.start()
-        await self._report(health_pb2.HealthCheckResponse.SERVING)
+        self._health.begin(self._services)
         log.info("serving", action="serving", listen=", ".join(self.addresses))
 
     async def stop(self) -> None:
@@ -105,7 +106,7 @@ class Server:
 
     async def _stop(self) -> None:
         if self._server is not None:
-            await self._health.enter_graceful_shutdown()
+            self._health.end()
             log.info("draining", action="draining", grace=self._grace)
             await self._application.drain()
             await self._server.stop(self._grace)
@@ -114,10 +115,6 @@ class Server:
             if address.startswith("unix:"):
                 _forget_socket(Path(address.removeprefix("unix:")))
         log.info("stopped", action="stopped")
-
-    async def _report(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
-        for service in ("", *self._services):
-            await self._health.set(service, status)
 
 
 def _forget_socket(path: Path) -> None:

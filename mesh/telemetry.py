@@ -68,6 +68,6 @@ def _redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _name_action(logger: WrappedLogger, _: str, event: EventDict) -> EventDict:
-    event.setdefault("action", f"library_{getattr(logger, 'name', 'unknown')}")
+def _name_action(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.setdefault("action", f"library_{event['_record'].name}")
     return event

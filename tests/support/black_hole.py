@@ -1,0 +1,55 @@
+"""A TCP proxy that a test can turn into a black hole: connections stay open and nothing comes through any more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+
+class Proxy:
+    """Passes bytes on, in both directions, until it swallows them."""
+
+    def __init__(self, target: str) -> None:
+        self._host, _, port = target.rpartition(":")
+        self._port = int(port)
+        self._passing = True
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.address = ""
+
+    def swallow(self) -> None:
+        """From now on read everything and pass on nothing, as a machine does that has lost its power."""
+        self._passing = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
+        for task in (self._pump(reader, far_writer), self._pump(far_reader, writer)):
+            kept = asyncio.create_task(task)
+            self._tasks.add(kept)
+            kept.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            try:
+                while data := await reader.read(65_536):
+                    if self._passing:
+                        writer.write(data)
+                        await writer.drain()
+            finally:
+                writer.close()
+
+
+@asynccontextmanager
+async def proxied(target: str) -> AsyncIterator[Proxy]:
+    """A proxy in front of ``target``."""
+    proxy = Proxy(target)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    proxy.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.close()

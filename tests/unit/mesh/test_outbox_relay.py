@@ -1,0 +1,232 @@
+"""The relay that empties an outbox into a broker: here one on a real server that takes what it is sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
+from mesh.channel import MAX_MESSAGE_BYTES, open_channel
+from mesh.clock import microseconds
+from mesh.errors import AlreadyExists, InvalidArgument, ResourceExhausted, Unavailable, Violation
+from mesh.outbox import BATCH, FIRST_BACKOFF, LONGEST_BACKOFF, REFUSED_BACKOFF, OutboxEntry, OutboxRelay
+from mesh.server import Server
+from tests.support.recording_producer import RecordingProducer
+from tests.support.sql_outbox import SqlOutbox, entry
+from tests.support.watched_clock import WatchedClock
+
+POISON = InvalidArgument([Violation("messages[0].typed", "is no good")])
+
+
+class Post:
+    """An outbox, its relay, and the socket at which the relay looks for the broker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = WatchedClock()
+        self.outbox = SqlOutbox(folder)
+        self.address = f"unix:{folder.name}.sock"
+        self.channel = open_channel(self.address, packages=["queue"])
+        self.relay = OutboxRelay(self.outbox, ProducerServiceStub(self.channel), self.clock)
+        self._server: Server | None = None
+
+    def expect_no_broker(self) -> None:
+        """Wait for a broker that is away only as long as a test can."""
+        self.relay = OutboxRelay(self.outbox, ProducerServiceStub(self.channel), self.clock, timeout=0.3)
+
+    async def until_sent(self, count: int) -> list[str]:
+        """Turn the clock on, wait by wait, until so many entries are sent."""
+        sent = asyncio.create_task(self.outbox.until_sent(count))
+        while not sent.done():
+            waiting = asyncio.create_task(self.clock.waited_for())
+            await asyncio.wait({sent, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done() and not sent.done():
+                self.clock.turn(waiting.result())
+            waiting.cancel()
+        return await sent
+
+    async def open_broker(self) -> RecordingProducer:
+        producer = RecordingProducer()
+        self._server = Server(producer, [self.address], grace=0.1)
+        await self._server.start()
+        return producer
+
+    async def close_broker(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+
+    async def close(self) -> None:
+        await self.relay.stop()
+        await self.close_broker()
+        await self.channel.close()
+        self.outbox.database.close()
+
+
+@pytest.fixture
+async def post(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
+    monkeypatch.chdir(tmp_path)
+    made = Post(tmp_path)
+    yield made
+    await made.close()
+
+
+async def test_what_an_earlier_run_left_behind_is_handed_over_in_order(post: Post) -> None:
+    producer = await post.open_broker()
+    names = [f"e{number:03}" for number in range(2 * BATCH + 50)]
+    post.outbox.add(*map(entry, names))
+
+    post.relay.start()
+    sent = await post.outbox.until_sent(len(names))
+
+    assert sent == producer.received == names
+    assert [len(call) for call in producer.calls] == [BATCH, BATCH, 50]
+    assert post.outbox.sent["e000"] == "m-e000"
+
+
+async def test_entries_for_several_queues_keep_their_order_too(post: Post) -> None:
+    producer = await post.open_broker()
+    post.outbox.add(entry("a1", "a"), entry("a2", "a"), entry("b1", "b"), entry("a3", "a"))
+
+    post.relay.start()
+    await post.outbox.until_sent(4)
+
+    assert producer.calls == [["a1", "a2"], ["b1"], ["a3"]]
+
+
+async def test_a_new_entry_goes_at_once_when_the_relay_is_woken_and_nothing_is_polled(post: Post) -> None:
+    producer = await post.open_broker()
+    post.outbox.add(entry("first"))
+    post.relay.start()
+    await post.outbox.until_sent(1)
+    await post.outbox.idle.wait()
+    reads = post.outbox.reads
+
+    post.clock.turn(microseconds(timedelta(days=1)))
+    await asyncio.sleep(0.05)
+    assert post.outbox.reads == reads
+    post.outbox.add(entry("second"))
+    post.relay.wake()
+
+    assert await producer.until(2) == ["first", "second"]
+
+
+async def test_while_the_broker_is_away_entries_wait_and_then_all_arrive(post: Post) -> None:
+    post.expect_no_broker()
+    post.outbox.add(entry("a"), entry("b"))
+
+    post.relay.start()
+    waits = await post.clock.waited_for()
+    producer = await post.open_broker()
+
+    assert waits == microseconds(FIRST_BACKOFF)
+    assert await post.until_sent(2) == ["a", "b"]
+    assert set(producer.received) == {"a", "b"}
+
+
+async def test_a_broker_that_goes_in_between_is_found_again(post: Post) -> None:
+    post.expect_no_broker()
+    await post.open_broker()
+    post.outbox.add(entry("a"))
+    post.relay.start()
+    await post.until_sent(1)
+
+    await post.close_broker()
+    post.outbox.add(entry("b"))
+    post.relay.wake()
+    await post.clock.waited_for()
+    producer = await post.open_broker()
+
+    assert await post.until_sent(2) == ["a", "b"]
+    assert set(producer.received) == {"b"}
+
+
+@pytest.mark.parametrize("trouble", [Unavailable("DRAINING", "soon"), ResourceExhausted("BACKLOG_FULL", "full")])
+async def test_the_wait_doubles_up_to_its_longest_and_starts_anew(post: Post, trouble: Unavailable) -> None:
+    producer = await post.open_broker()
+    producer.refuse["a"] = trouble
+    post.outbox.add(entry("a"))
+    post.relay.start()
+
+    waits = []
+    for _ in range(7):
+        waits.append(await post.clock.waited_for())
+        post.clock.turn(waits[-1])
+    await post.clock.waited_for()
+    producer.refuse.clear()
+    post.clock.turn(microseconds(LONGEST_BACKOFF))
+    await post.outbox.idle.wait()
+    producer.refuse["b"] = trouble
+    post.outbox.add(entry("b"))
+    post.relay.wake()
+
+    assert waits == [microseconds(timedelta(milliseconds=wait)) for wait in (200, 400, 800, 1600, 3200, 5000, 5000)]
+    assert await post.clock.waited_for() == microseconds(FIRST_BACKOFF)
+
+
+async def test_a_poisoned_entry_does_not_hold_up_its_neighbours_and_is_tried_again(post: Post) -> None:
+    producer = await post.open_broker()
+    producer.refuse["b"] = POISON
+    post.outbox.add(entry("a"), entry("b"), entry("c"))
+
+    post.relay.start()
+    sent = await post.outbox.until_sent(2)
+    waits = await post.clock.waited_for()
+    producer.refuse.clear()
+    post.clock.turn(waits)
+
+    assert sent == ["a", "c"]
+    assert waits == microseconds(REFUSED_BACKOFF)
+    assert await post.outbox.until_sent(3) == ["a", "c", "b"]
+    assert producer.calls == [["a", "b", "c"], ["a"], ["b"], ["c"], ["b"]]
+
+
+async def test_entries_too_large_for_one_message_go_one_by_one(post: Post) -> None:
+    producer = await post.open_broker()
+    names = [str(number) for number in range(10)]
+    large = b"x" * (MAX_MESSAGE_BYTES // 9)
+    post.outbox.add(*(OutboxEntry(name, "work", "a.b.C", large, {}) for name in names))
+
+    post.relay.start()
+
+    assert await post.outbox.until_sent(10) == names
+    assert producer.calls == [[name] for name in names]
+
+
+async def test_a_refused_entry_is_kept_with_the_reason(post: Post) -> None:
+    producer = await post.open_broker()
+    producer.refuse["a"] = AlreadyExists(
+        "DEDUPLICATION_ID_REUSED", "a is in use", resource_type="message", resource_name="a"
+    )
+    post.outbox.add(entry("a"))
+
+    post.relay.start()
+    await post.clock.waited_for()
+
+    with post.outbox.database.engine.begin() as connection:
+        row = connection.execute(post.outbox.table.table.select()).one()
+    assert (row.entry_id, row.last_error) == ("a", "DEDUPLICATION_ID_REUSED: a is in use")
+
+
+async def test_the_relay_outlives_a_store_that_fails(post: Post) -> None:
+    await post.open_broker()
+    post.outbox.failures.append(RuntimeError("no such disk"))
+    post.outbox.add(entry("a"))
+
+    post.relay.start()
+    post.clock.turn(await post.clock.waited_for())
+
+    assert await post.outbox.until_sent(1) == ["a"]
+
+
+async def test_stopping_is_safe_before_the_start_and_twice_and_strands_nothing(post: Post) -> None:
+    post.expect_no_broker()
+    await post.relay.stop()
+    post.outbox.add(entry("a"))
+    post.relay.start()
+    await post.clock.waited_for()
+
+    await post.relay.stop()
+    await post.relay.stop()
+
+    assert [found.entry_id for found in await post.outbox.pending(post.clock.now(), 9)] == ["a"]
