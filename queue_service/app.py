@@ -23,6 +23,7 @@ from queue_service.producer_servicer import ProducerServicer
 from queue_service.push.pushers import Pushers
 from queue_service.queue_definition import Queue
 from queue_service.queue_servicer import QueueServicer
+from queue_service.redriver import Redriver
 from queue_service.settings import QueueSettings
 from queue_service.storage.base import MessageStore
 from queue_service.storage.sql import SqlStore
@@ -54,11 +55,12 @@ class QueueApplication:
         self._catalog = Catalog(self._writer, clock)
         self.broker = Broker(self._catalog, self._writer, LeaseIds(store.secret), clock, identifiers)
         self._pushers = Pushers(self.broker, clock, identifiers)
+        self._redriver = Redriver(self.broker, self._writer, clock, identifiers)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the three services."""
         rules = FieldRules(self.packages)
-        add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._pushers.health), server)
+        add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._redriver, self._pushers.health), server)
         add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, rules), server)
         add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker, rules, self._clock), server)
         files = (queue_service_pb2, producer_service_pb2, consumer_service_pb2)
@@ -77,14 +79,17 @@ class QueueApplication:
             raise StartError([error.message]) from error
         await self.broker.start()
         self._pushers.start()
+        self._redriver.start()
 
     async def drain(self) -> None:
         """Answer waiting pulls, end pushes; what they leave goes back at no cost."""
         self.broker.drain()
+        await self._redriver.stop()
         await self._pushers.stop(self._push_grace)
 
     async def close(self) -> None:
         """Finish what was accepted and close the store."""
+        await self._redriver.stop()
         await self._pushers.stop(0)
         await self.broker.stop()
         await self._writer.close()

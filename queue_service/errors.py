@@ -1,10 +1,10 @@
 """What the broker refuses, and why.
 
 BatonError (mesh.errors)
-|-- NotFound            QueueNotFound, MessageNotFound
-|-- AlreadyExists       QueueExists, DeduplicationIdReused
+|-- NotFound            QueueNotFound, MessageNotFound, RedriveTaskNotFound
+|-- AlreadyExists       QueueExists, DeduplicationIdReused, RedriveTaskExists
 |-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased
-|-- Aborted             EtagMismatch
+|-- Aborted             EtagMismatch, RedriveUnderWay
 `-- ResourceExhausted   BacklogFull
 """
 
@@ -40,6 +40,41 @@ class MessageLeased(FailedPrecondition):
 
     def __init__(self, message_id: str) -> None:
         super().__init__("MESSAGE_LEASED", f"message {message_id!r} is leased", subject=message_id)
+
+
+class RedriveTaskNotFound(NotFound):
+    """There is no redrive task of that id."""
+
+    def __init__(self, redrive_task_id: str) -> None:
+        super().__init__(
+            "REDRIVE_TASK_NOT_FOUND",
+            f"there is no redrive task {redrive_task_id!r}",
+            resource_type="redrive_task",
+            resource_name=redrive_task_id,
+        )
+
+
+class RedriveTaskExists(AlreadyExists):
+    """A redrive task of that id is there already."""
+
+    def __init__(self, redrive_task_id: str) -> None:
+        super().__init__(
+            "REDRIVE_TASK_EXISTS",
+            f"redrive task {redrive_task_id!r} exists",
+            resource_type="redrive_task",
+            resource_name=redrive_task_id,
+        )
+
+
+class RedriveUnderWay(Aborted):
+    """One redrive at a time for a queue."""
+
+    def __init__(self, queue: str, redrive_task_id: str) -> None:
+        super().__init__(
+            "IN_PROGRESS",
+            f"redrive task {redrive_task_id!r} of queue {queue!r} is running",
+            metadata={"queue": queue, "redrive_task": redrive_task_id},
+        )
 
 
 class QueueExists(AlreadyExists):

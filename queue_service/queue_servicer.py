@@ -9,13 +9,14 @@ from baton.queue.v1 import queue_pb2
 from baton.queue.v1 import queue_service_pb2 as pb
 from baton.queue.v1.queue_service_pb2_grpc import QueueServiceServicer
 from mesh import page_token
-from mesh.errors import NotBuilt
 from mesh.wire_time import duration_of, instant_of
 from queue_service.broker import Broker
 from queue_service.errors import QueueNotFound
 from queue_service.peek_encoding import decode_filter, decode_position, encode_peeked, encode_position
 from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import PushHealth, decode_queue, encode_queue, encode_stats, merge_queue
+from queue_service.redrive_encoding import decode_redrive_task, encode_redrive_task
+from queue_service.redriver import Redriver
 from queue_service.storage.verbs import Filter
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -26,10 +27,12 @@ class QueueServicer(QueueServiceServicer):
 
     Args:
         broker: what the queues belong to.
+        redriver: what sends dead letters back.
         health: the state of a queue's push target; None for a queue that is not pushed.
     """
 
-    def __init__(self, broker: Broker, health: Callable[[str], PushHealth | None]) -> None:
+    def __init__(self, broker: Broker, redriver: Redriver, health: Callable[[str], PushHealth | None]) -> None:
+        self._redriver = redriver
         self._catalog, self._backlog = broker.catalog, broker.backlog
         self._health = health
 
@@ -106,24 +109,33 @@ class QueueServicer(QueueServiceServicer):
     async def CreateRedriveTask(
         self, request: pb.CreateRedriveTaskRequest, context: Context
     ) -> pb.CreateRedriveTaskResponse:
-        """Not built yet."""
-        raise NotBuilt("CreateRedriveTask")
+        """Send dead letters back."""
+        wanted = decode_redrive_task(request.redrive_task)
+        task = await self._redriver.create(wanted, validate_only=request.validate_only)
+        return pb.CreateRedriveTaskResponse(redrive_task=encode_redrive_task(task))
 
     async def GetRedriveTask(self, request: pb.GetRedriveTaskRequest, context: Context) -> pb.GetRedriveTaskResponse:
-        """Not built yet."""
-        raise NotBuilt("GetRedriveTask")
+        """Show how far a redrive got."""
+        task = self._redriver.get(request.redrive_task_id)
+        return pb.GetRedriveTaskResponse(redrive_task=encode_redrive_task(task))
 
     async def ListRedriveTasks(
         self, request: pb.ListRedriveTasksRequest, context: Context
     ) -> pb.ListRedriveTasksResponse:
-        """Not built yet."""
-        raise NotBuilt("ListRedriveTasks")
+        """Show redrives."""
+        size = page_token.page_size(request.page_size)
+        tasks, last = self._redriver.page(request.queue, page_token.decode(request.page_token), size)
+        token = page_token.encode(last) if last else ""
+        return pb.ListRedriveTasksResponse(
+            redrive_tasks=[encode_redrive_task(task) for task in tasks], next_page_token=token
+        )
 
     async def CancelRedriveTask(
         self, request: pb.CancelRedriveTaskRequest, context: Context
     ) -> pb.CancelRedriveTaskResponse:
-        """Not built yet."""
-        raise NotBuilt("CancelRedriveTask")
+        """Stop a redrive."""
+        task = await self._redriver.cancel(request.redrive_task_id)
+        return pb.CancelRedriveTaskResponse(redrive_task=encode_redrive_task(task))
 
     def _encode(self, queue: Queue) -> queue_pb2.Queue:
         return encode_queue(queue, self._backlog.now(), self._health(queue.name))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from mesh.errors import BatonError, Unavailable
 from mesh.telemetry import get_logger
 from queue_service.queue_definition import Queue
+from queue_service.redrive import RedriveTask
 from queue_service.storage.base import MessageStore
 from queue_service.storage.verbs import Verb
 
@@ -41,6 +42,11 @@ class Writer:
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name, as the store has it; to be read before the first verb."""
         return self._store.queues
+
+    @property
+    def redrive_tasks(self) -> Mapping[str, RedriveTask]:
+        """Every redrive task, by its id, as the store has it; to be read before the first verb."""
+        return self._store.redrive_tasks
 
     async def execute(self, verb: Verb[R]) -> R:
         """The verb's result, once it is durable.

@@ -21,13 +21,18 @@ WIRE = {
         "app.py",
         "consumer_servicer.py",
         "declared_queues.py",
+        "delivery_stream.py",
         "message_encoding.py",
+        "peek_encoding.py",
         "producer_servicer.py",
         "push/batch_call.py",
         "push/method_call.py",
         "push/pusher.py",
         "queue_encoding.py",
         "queue_servicer.py",
+        "redrive_encoding.py",
+        "send_stream.py",
+        "settlement_encoding.py",
     )
 }
 WIRE |= {
@@ -62,6 +67,11 @@ BROKER_DOMAIN = [
         "ready_signal",
         "writer",
         "admission",
+        "backlog",
+        "pull",
+        "redrive",
+        "redriver",
+        "window",
     )
 ]
 NOW = (

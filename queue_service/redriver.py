@@ -1,0 +1,126 @@
+"""The loop behind redrive tasks: step after step, no faster than asked, and after a restart from where it stood."""
+
+import asyncio
+from dataclasses import replace
+
+from mesh.clock import SECOND, Clock, sleep_until
+from mesh.errors import BatonError
+from mesh.identifier import Identifiers
+from mesh.task_set import begin_loop
+from mesh.telemetry import get_logger
+from queue_service.broker import Broker
+from queue_service.errors import RedriveTaskExists, RedriveTaskNotFound, RedriveUnderWay
+from queue_service.redrive import RedriveState, RedriveTask
+from queue_service.storage.selection import redrive_filter
+from queue_service.storage.verbs import Redrive
+from queue_service.writer import Writer
+
+log = get_logger(__name__)
+
+#: Messages moved in one step: few enough that the sends and pulls beside it hardly notice.
+STEP = 100
+#: Wait after the storage failed.
+STORAGE_WAIT = SECOND
+
+
+class Redriver:
+    """The redrive tasks, at most one of them running for a queue."""
+
+    def __init__(self, broker: Broker, writer: Writer, clock: Clock, identifiers: Identifiers) -> None:
+        self._broker, self._writer, self._clock, self._identifiers = broker, writer, clock, identifiers
+        self._tasks: dict[str, RedriveTask] = {}
+        self._loops: dict[str, asyncio.Task[None]] = {}
+
+    def start(self) -> None:
+        """Go on with what an earlier run left."""
+        self._tasks = dict(self._writer.redrive_tasks)
+        for task in self._tasks.values():
+            if task.state is RedriveState.RUNNING:
+                self._begin(task)
+
+    async def stop(self) -> None:
+        """Stop between two steps; the next start goes on."""
+        loops = list(self._loops.values())
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+    async def create(self, wanted: RedriveTask, *, validate_only: bool = False) -> RedriveTask:
+        """Begin a task, or only count what it would move.
+
+        Raises:
+            QueueNotFound, RedriveTaskExists, RedriveUnderWay
+        """
+        self._broker.catalog.get(wanted.queue)
+        if wanted.destination:
+            self._broker.catalog.get(wanted.destination)
+        task = replace(
+            wanted, redrive_task_id=wanted.redrive_task_id or self._identifiers(), create_time=self._clock.now()
+        )
+        self._refuse_rival(task)
+        count = await self._broker.backlog.purge(task.queue, redrive_filter(task), force=False)
+        task = replace(task, total_count=min(count, task.left))
+        if validate_only:
+            return task
+        self._refuse_rival(task)
+        self._tasks[task.redrive_task_id] = task
+        await self._writer.execute(Redrive(task, self._clock.now()))
+        self._begin(task)
+        return task
+
+    def get(self, redrive_task_id: str) -> RedriveTask:
+        """A task as it stands; raises RedriveTaskNotFound."""
+        if redrive_task_id not in self._tasks:
+            raise RedriveTaskNotFound(redrive_task_id)
+        return self._tasks[redrive_task_id]
+
+    def page(self, queue: str, after: str, size: int) -> tuple[list[RedriveTask], str]:
+        """The tasks of a queue, of all where it is empty, by id, and the id to go on from; empty at the end."""
+        tasks = [task for task in self._tasks.values() if not queue or task.queue == queue]
+        beyond = sorted((t for t in tasks if t.redrive_task_id > after), key=lambda task: task.redrive_task_id)
+        return beyond[:size], (beyond[size - 1].redrive_task_id if len(beyond) > size else "")
+
+    async def cancel(self, redrive_task_id: str) -> RedriveTask:
+        """Stop a task; one that has ended stays as it is. Raises RedriveTaskNotFound."""
+        self.get(redrive_task_id)
+        loop = self._loops.get(redrive_task_id)
+        if loop is not None:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+        task = self.get(redrive_task_id)
+        if task.state is RedriveState.RUNNING:
+            await self._step(replace(task, state=RedriveState.CANCELLED), 0)
+        return self.get(redrive_task_id)
+
+    def _refuse_rival(self, task: RedriveTask) -> None:
+        if task.redrive_task_id in self._tasks:
+            raise RedriveTaskExists(task.redrive_task_id)
+        for other in self._tasks.values():
+            if other.queue == task.queue and other.state is RedriveState.RUNNING:
+                raise RedriveUnderWay(task.queue, other.redrive_task_id)
+
+    def _begin(self, task: RedriveTask) -> None:
+        key = task.redrive_task_id
+        loop = self._loops[key] = begin_loop(self._run(task), f"redrive {key}")
+        loop.add_done_callback(lambda _: self._loops.pop(key, None))
+
+    async def _run(self, task: RedriveTask) -> None:
+        while task.state is RedriveState.RUNNING:
+            rate = task.max_messages_per_second
+            limit = max(1, min(STEP, round(rate / 10))) if rate else STEP
+            begun, before = self._clock.now(), task.moved_count
+            try:
+                task = await asyncio.shield(asyncio.ensure_future(self._step(task, limit)))
+            except BatonError as error:
+                log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
+                await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
+                continue
+            if rate:
+                await sleep_until(self._clock, begun + round((task.moved_count - before) * SECOND / rate))
+        log.info("redrive ended", action="redrive_ended", redrive_task_id=task.redrive_task_id, state=task.state.name)
+
+    async def _step(self, task: RedriveTask, limit: int) -> RedriveTask:
+        redriven = await self._writer.execute(Redrive(task, self._clock.now(), limit))
+        self._tasks[task.redrive_task_id] = redriven.task
+        self._broker.follow_up(task.queue, redriven.settled)
+        return redriven.task
