@@ -223,8 +223,7 @@ class MemoryStore:
         wanted = replace(verb.filter, places=frozenset())
         going = [s for s in contents.chosen(wanted, verb.now) if not (verb.cancel and s.leased)]
         if verb.force:
-            for state in going:
-                contents.remove(state.message_id, verb.now, effects)
+            contents.remove_all(going, verb.now, effects)
             contents.count("cancelled" if verb.cancel else "purged", len(going))
         return effects.settled(count=len(going))
 

@@ -1,6 +1,7 @@
 """One queue of the store in memory, with what it holds."""
 
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from queue_service.delivery_state import DeliveryState, Rank, unblocked
@@ -44,15 +45,21 @@ class MemoryQueue:
 
     def remove(self, message_id: str, now: int, effects: Effects) -> Message:
         """Take a message out for good, and let its ordering key go on."""
-        state = self.states[message_id]
-        self._take_out(message_id)
-        if state.ordering_key and not state.blocked:
-            waiting = (other for other in self.states.values() if other.ordering_key == state.ordering_key)
+        message = self.messages[message_id]
+        self.remove_all([self.states[message_id]], now, effects)
+        return message
+
+    def remove_all(self, states: Sequence[DeliveryState], now: int, effects: Effects) -> None:
+        """Take messages out for good, and let their ordering keys go on."""
+        for state in states:
+            self._take_out(state.message_id)
+            del self.messages[state.message_id]
+        for key in sorted({state.ordering_key for state in states if not state.blocked} - {""}):
+            waiting = (other for other in self.states.values() if other.ordering_key == key)
             following = min(waiting, key=lambda other: other.message_id, default=None)
             if following is not None:
                 self.put(unblocked(following, now))
                 effects.ready(self.queue.name, self.states[following.message_id].due_at)
-        return self.messages.pop(message_id)
 
     def _take_out(self, message_id: str) -> None:
         old = self.states.pop(message_id, None)
