@@ -174,6 +174,6 @@ async def _responses(result: AsyncIterator[Any] | Awaitable[None] | Iterable[Any
 
 def _request_id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:
     for key, value in metadata:
-        if key == REQUEST_ID_KEY and value and isinstance(value, str) and value.isprintable():
+        if key == REQUEST_ID_KEY and value and isinstance(value, str) and value.isascii() and value.isprintable():
             return value[:MAX_REQUEST_ID]
     return uuid.uuid4().hex

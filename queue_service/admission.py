@@ -56,10 +56,10 @@ def _times(new: NewMessage, queue: Queue, now: int, path: str) -> _Times:
         )
     if violations:
         raise InvalidArgument(violations)
-    ends = [begins + queue.message_retention]
-    ends += [begins + new.ttl] if new.ttl is not None else []
-    ends += [new.expire_time] if new.expire_time is not None else []
-    return _Times(deliver_time if begins > now else None, min(ends))
+    if new.expire_time is not None:
+        return _Times(deliver_time if begins > now else None, new.expire_time)
+    kept = queue.message_retention if new.ttl is None else new.ttl
+    return _Times(deliver_time if begins > now else None, begins + kept)
 
 
 def _deliver_time(new: NewMessage, queue: Queue, now: int) -> int | None:

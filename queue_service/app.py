@@ -54,15 +54,17 @@ class QueueApplication:
         self._writer = Writer(store)
         self._catalog = Catalog(self._writer, clock)
         self.broker = Broker(self._catalog, self._writer, LeaseIds(store.secret), clock, identifiers)
-        self._pushers = Pushers(self.broker, clock, identifiers)
+        self._rules = FieldRules(self.packages)
+        self._pushers = Pushers(self.broker, self._rules, clock, identifiers)
         self._redriver = Redriver(self.broker, self._writer, clock, identifiers)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the three services."""
-        rules = FieldRules(self.packages)
-        add_QueueServiceServicer_to_server(QueueServicer(self.broker, self._redriver, self._pushers.health), server)
-        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, rules), server)
-        add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker, rules, self._clock), server)
+        add_QueueServiceServicer_to_server(
+            QueueServicer(self.broker, self._redriver, self._rules, self._pushers.health), server
+        )
+        add_ProducerServiceServicer_to_server(ProducerServicer(self.broker, self._rules), server)
+        add_ConsumerServiceServicer_to_server(ConsumerServicer(self.broker, self._rules, self._clock), server)
         files = (queue_service_pb2, producer_service_pb2, consumer_service_pb2)
         return [service.full_name for file in files for service in file.DESCRIPTOR.services_by_name.values()]
 

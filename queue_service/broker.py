@@ -1,11 +1,11 @@
 """The broker: sends, deliveries and settlements of every queue, over a store that makes them durable."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 
-from mesh.clock import Clock
+from mesh.clock import SECOND, Clock
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet
@@ -13,7 +13,7 @@ from mesh.telemetry import get_logger
 from queue_service.admission import admit
 from queue_service.backlog import Backlog
 from queue_service.catalog import Catalog
-from queue_service.errors import QueueIsPushed
+from queue_service.errors import QueueIsPushed, QueueNotFound
 from queue_service.lease_id import LeaseIds
 from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
@@ -32,10 +32,13 @@ from queue_service.storage.verbs import (
     Settle,
     Settled,
 )
+from queue_service.throttle import Throttle
 from queue_service.writer import Writer
 
 log = get_logger(__name__)
 
+#: How much longer a pushed lease lives than the call that holds it.
+PUSH_MARGIN = 2 * SECOND
 _NOTHING = Leased((), None, 0)
 
 #: Seconds that leases which nobody got have to be given back when the broker stops; after that they run out.
@@ -53,8 +56,10 @@ class Broker:
         self._writer = writer
         self._clock = clock
         self._identifiers = identifiers
-        self._signals: defaultdict[str, ReadySignal] = defaultdict(lambda: ReadySignal(clock))
+        self._signals: dict[str, ReadySignal] = {}
+        self._no_signal = ReadySignal(clock)
         self._reaper = Reaper(clock, self._sweep)
+        self._throttles: dict[str, Throttle] = {}
         self.draining = asyncio.Event()
         self._giving_back = TaskSet()
         self.backlog = Backlog(catalog, writer, clock, self.follow_up)
@@ -98,7 +103,7 @@ class Broker:
         )
         results = await self._writer.execute(Send(queue_name, admitted, now, request_id))
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
-        signal = self._signals[queue_name]
+        signal = self._signal(queue_name)
         if len(later) < len(admitted):
             signal.ready(now, len(admitted) - len(later))
         signal.ready(min(later, default=None))
@@ -125,7 +130,7 @@ class Broker:
         with self.waiting(queue.name) as waiter:
             while not self.draining.is_set():
                 now = self._clock.now()
-                until = now + queue.consumer.visibility_timeout
+                until = push_lease_end(queue, now)
                 verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance, attached=True)
                 leased = await self.lease(self.catalog.get(queue.name), verb)
                 if leased.deliveries:
@@ -143,12 +148,25 @@ class Broker:
     def waiting(self, queue_name: str) -> AbstractContextManager[Waiter]:
         """Be told, within the block, when to look for messages of a queue; raises QueueNotFound."""
         self.catalog.get(queue_name)
-        return self._signals[queue_name].waiter()
+        return self._signal(queue_name).waiter()
+
+    def _signal(self, queue_name: str) -> ReadySignal:
+        """The signal of a queue that is there; of one that is gone, one that nobody waits for."""
+        try:
+            self.catalog.get(queue_name)
+        except QueueNotFound:
+            return self._no_signal
+        return self._signals.setdefault(queue_name, ReadySignal(self._clock))
 
     async def wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
-        """Wait until it is time to look, or until that instant; to be called after a look in vain."""
+        """Wait until it is time to look again, or until that instant; to be called after a look in vain.
+
+        Raises:
+            QueueNotFound: the queue went meanwhile, whether or not there is another one of its name.
+        """
         await waiter.wait(until)
-        self._signals[queue_name].wait_again(waiter)
+        if waiter.closed:
+            raise QueueNotFound(queue_name)
 
     async def lease(self, queue: Queue, verb: Lease) -> Leased:
         """Lease what is ready at this moment; nothing while the queue is paused.
@@ -160,13 +178,23 @@ class Broker:
         """
         if queue.paused(verb.now):
             return _NOTHING
+        throttle = self._throttle(queue, verb.now)
+        if throttle is not None:
+            if not (allowed := throttle.available(verb.now)):
+                self._signal(queue.name).ready(throttle.next_at())
+                return _NOTHING
+            verb = replace(verb, limit=min(verb.limit, allowed))
+            throttle.take(verb.limit)
         pending = self._writer.submit(verb)
         try:
             leased = await asyncio.shield(pending)
         except asyncio.CancelledError:
-            self._giving_back.begin(self._give_back(queue.name, pending))
+            if not verb.request_id:  # a repeat of the request may have the leases already
+                self._giving_back.begin(self._give_back(queue.name, pending))
             raise
-        self._signals[queue.name].ready(leased.next_at, max(1, leased.ready_count))
+        if throttle is not None:
+            throttle.take(len(leased.deliveries) - verb.limit)
+        self._signal(queue.name).ready(leased.next_at, max(1, leased.ready_count))
         if leased.deliveries:
             self._reaper.note(queue.name, verb.until)
         return leased
@@ -199,15 +227,24 @@ class Broker:
         self._reaper.note(queue_name, until)
         return outcomes, until
 
+    def _throttle(self, queue: Queue, now: int) -> Throttle | None:
+        rate = queue.consumer.max_messages_per_second
+        known = self._throttles.get(queue.name)
+        if not rate:
+            return None
+        if known is None or known.rate != rate:
+            known = self._throttles[queue.name] = Throttle(rate, now)
+        return known
+
     async def _give_back(self, queue_name: str, pending: "asyncio.Future[Leased]") -> None:
         """Leases whose consumer went away before it had the answer are of no use to anybody."""
         try:
             leased = await pending
-        except BatonError:
-            return  # then nothing was leased
-        settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
-        if settlements:
-            await self._settle(queue_name, settlements)
+            settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
+            if settlements:
+                await self._settle(queue_name, settlements)
+        except BatonError as error:  # nothing was leased, or its queue is gone, or it comes back when the lease ends
+            log.info("leases not given back", action="leases_not_given_back", queue=queue_name, reason=error.reason)
 
     async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
         settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
@@ -222,7 +259,7 @@ class Broker:
     def follow_up(self, queue_name: str, settled: Settled) -> None:
         """Wake and watch for what a change of the store made ready, and log what it gave up."""
         for name, at in settled.ready_at.items():
-            self._signals[name].ready(at)
+            self._signal(name).ready(at)
         for given_up in settled.given_up:
             _log_given_up(queue_name, given_up)
             if given_up.dead_letter_queue:
@@ -231,13 +268,19 @@ class Broker:
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
         if after is not None and after.pause is not None and after.pause.expire_time:
-            self._clock.call_at(after.pause.expire_time, self._signals[after.name].wake_all)
+            self._clock.call_at(after.pause.expire_time, self._signal(after.name).wake_all)
         if before is None:
             return
-        self._signals[before.name].wake_all()
+        self._signal(before.name).wake_all()
         if after is None:
             self._reaper.forget(before.name)
-            self._signals.pop(before.name).close()
+            self._throttles.pop(before.name, None)
+            self._signals.pop(before.name, self._no_signal).close()
+
+
+def push_lease_end(queue: Queue, now: int) -> int:
+    """The end of a lease behind a push: after the call's own deadline, so that the call's end is heard first."""
+    return now + queue.consumer.visibility_timeout + PUSH_MARGIN
 
 
 def _log_given_up(queue_name: str, given_up: GivenUp) -> None:

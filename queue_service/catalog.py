@@ -68,9 +68,12 @@ class Catalog:
         """
         async with self._changing:
             current = self._queues.get(name)
-            if etag and current is not None and etag != current.etag:
-                raise EtagMismatch(name, etag, current.etag)
-            return (await self._save([change(current)], validate_only=validate_only))[0]
+            if etag and (current is None or etag != current.etag):
+                raise EtagMismatch(name, etag, current.etag if current is not None else "none")
+            wanted = change(current)
+            if current is not None and settable(wanted) == settable(current):
+                return current
+            return (await self._save([wanted], validate_only=validate_only))[0]
 
     async def set_pause(self, name: str, pause: Pause | None) -> Queue:
         """Stop or resume the delivery of a queue; raises QueueNotFound."""

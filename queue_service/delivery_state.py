@@ -24,6 +24,7 @@ LEASE_EXPIRED = "LEASE_EXPIRED"
 # The contract keeps the last ten failures, codes of 64 bytes and descriptions of 2 KiB, and cuts what is longer.
 MAX_FAILURES = 10
 MAX_CODE_BYTES = 64
+MAX_INSTANCE_BYTES = 128
 MAX_DESCRIPTION_BYTES = 2048
 
 
@@ -39,13 +40,17 @@ class Rank(IntEnum):
 class DeliveryState:
     """What changes about a message: narrow, so that a change never rewrites the body.
 
-    ``code`` is that of the newest failure, in this queue or, of a dead letter, in the one it came from.
+    ``serial`` counts the leases of the message's whole life, dead letter queues included: no lease id fits twice.
+    ``wire`` is what a delivery takes at most. ``code`` is that of the newest failure, here or, of a dead letter, in the
+    queue it came from.
     """
 
     message_id: str
     due_at: int
     expire_time: int
     size: int
+    wire: int
+    serial: int = 0
     ordering_key: str = ""
     rank: Rank = Rank.LINE
     lapsed: bool = False
@@ -93,6 +98,7 @@ def leased(
         lapsed=False,
         attached=attached,
         deliveries=state.deliveries + 1,
+        serial=state.serial + 1,
         consumer_instance=consumer_instance,
         request_id=request_id,
     )
@@ -117,7 +123,7 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
     """A settlement: the first one on a lease counts, late ones only while nobody else has had the message."""
     if state is None:
         return Transition(LeaseOutcome.MESSAGE_GONE)
-    if lease.delivery != state.deliveries or not (state.leased or state.lapsed):
+    if lease.delivery != state.serial or not (state.leased or state.lapsed):
         return Transition(LeaseOutcome.LEASE_LOST)
     late = state.lapsed or now >= state.due_at
     if isinstance(action, Extend):
@@ -168,7 +174,7 @@ def _failure(state: DeliveryState, now: int, code: str, description: str, *, cou
     return AttemptFailure(
         attempt=state.failed if counted else state.failed + 1,
         failure_time=now,
-        consumer_instance=state.consumer_instance,
+        consumer_instance=_cut(state.consumer_instance, MAX_INSTANCE_BYTES),
         code=_cut(code, MAX_CODE_BYTES),
         description=_cut(description, MAX_DESCRIPTION_BYTES),
     )

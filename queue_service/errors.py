@@ -2,7 +2,7 @@
 
 BatonError (mesh.errors)
 |-- NotFound            QueueNotFound, MessageNotFound, RedriveTaskNotFound
-|-- AlreadyExists       QueueExists, DeduplicationIdReused, RedriveTaskExists
+|-- AlreadyExists       QueueExists, DeduplicationIdReused, RequestIdReused, RedriveTaskExists
 |-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased
 |-- Aborted             EtagMismatch, RedriveUnderWay
 `-- ResourceExhausted   BacklogFull
@@ -82,6 +82,18 @@ class QueueExists(AlreadyExists):
 
     def __init__(self, name: str) -> None:
         super().__init__("QUEUE_EXISTS", f"queue {name!r} exists", resource_type="queue", resource_name=name)
+
+
+class RequestIdReused(AlreadyExists):
+    """A request id came back, within its window, with another number of messages: it is no repeat."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__(
+            "REQUEST_ID_REUSED",
+            f"request_id {request_id!r} was used for another send",
+            resource_type="request_id",
+            resource_name=request_id,
+        )
 
 
 class DeduplicationIdReused(AlreadyExists):

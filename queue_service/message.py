@@ -4,9 +4,12 @@ Instants and durations are microseconds (`mesh.clock`).
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+
+# On the wire a delivery's ids, times, counts and framing come to some 300 bytes, the source queue's name included.
+ENVELOPE_BYTES = 512
 
 
 class BodyKind(IntEnum):
@@ -98,18 +101,32 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Bytes of body and attributes, which is what the limits count, and of a dead letter's failures."""
+        """Bytes of body and attributes, which is what the limits count."""
         size = len(self.body.value)
         for key, value in self.attributes.items():
             size += len(key) + len(value.encode())
-        for failure in self.dead_letter.failures if self.dead_letter else ():
-            size += len(failure.code.encode()) + len(failure.description.encode())
         return size
+
+    @property
+    def wire_size(self) -> int:
+        """Bytes of a delivery of it at most: everything it carries, and room for ids, times and framing."""
+        names = (self.body.type_name, self.content_type, self.deduplication_id, self.ordering_key, self.producer)
+        size = self.size + sum(len(name.encode()) for name in names) + 16 * len(self.attributes) + ENVELOPE_BYTES
+        return size + (failures_bytes(self.dead_letter.failures) if self.dead_letter else 0)
+
+
+def failures_bytes(failures: Sequence[AttemptFailure]) -> int:
+    """Bytes of failures on the wire at most."""
+    texts = (text for failure in failures for text in (failure.consumer_instance, failure.code, failure.description))
+    return sum(len(text.encode()) for text in texts) + 64 * len(failures)
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One delivery of one message, as far as a settlement must name it."""
+    """One delivery of one message, as far as a settlement must name it.
+
+    ``delivery`` counts every lease that the message ever had, in whichever queue.
+    """
 
     message_id: str
     delivery: int
@@ -121,6 +138,7 @@ class Delivery:
 
     lease: Lease
     message: Message
+    delivery_count: int
     attempt: int
     last_attempt: bool
     lease_expire_time: int

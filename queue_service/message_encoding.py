@@ -105,7 +105,7 @@ def encode_delivery(delivery: Delivery, queue: Queue, lease_ids: LeaseIds) -> pb
         message=encode_message(delivery.message),
         attempt=delivery.attempt,
         lease_expire_time=instant_to(delivery.lease_expire_time),
-        delivery_count=delivery.lease.delivery,
+        delivery_count=delivery.delivery_count,
         last_attempt=delivery.last_attempt,
     )
 

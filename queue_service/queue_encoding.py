@@ -6,6 +6,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from baton.queue.v1 import queue_pb2 as pb
 from mesh.errors import InvalidArgument, Violation
+from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.queue_definition import ConsumerSettings, PushTarget, Queue, RetryPolicy
 from queue_service.storage.verbs import QueueStats, Totals
@@ -13,6 +14,12 @@ from queue_service.storage.verbs import QueueStats, Totals
 _QUEUE = Queue("")
 _CONSUMER = ConsumerSettings()
 _RETRIES = RetryPolicy()
+# What a mask may name; a duration or a push target is replaced whole.
+_PATHS = frozenset(
+    {field.name for field in pb.Queue.DESCRIPTOR.fields}
+    | {f"consumer.{field.name}" for field in pb.ConsumerSettings.DESCRIPTOR.fields}
+    | {f"consumer.retry_policy.{field.name}" for field in pb.RetryPolicy.DESCRIPTOR.fields}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +136,13 @@ def _encode_consumer(consumer: ConsumerSettings) -> pb.ConsumerSettings:
     return encoded
 
 
-def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask) -> Queue:
+def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask, rules: FieldRules) -> Queue:
     """``current`` with the fields in the mask taken from ``update``; one that is unset there gets its default.
 
     An empty mask means the fields that ``update`` has set, ``*`` all of them.
 
     Raises:
-        InvalidArgument: the mask names a field that a queue does not have.
+        InvalidArgument: the mask names a field that a queue does not have, or the result breaks a rule.
     """
     paths = list(mask.paths) or list(_populated(update))
     if paths == ["*"]:
@@ -143,14 +150,17 @@ def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask) -> Queue:
     violations = [
         Violation(f"update_mask.paths[{index}]", f"a queue has no field {path[:64]!r}")
         for index, path in enumerate(paths)
-        if not _is_path(path)
+        if path not in _PATHS
     ]
     if violations:
         raise InvalidArgument(violations)
-    merged = encode_queue(current, current.update_time)
-    chosen = FieldMask(paths=paths)
-    chosen.MergeMessage(update, merged, replace_message_field=True, replace_repeated_field=True)
+    merged, source = encode_queue(current, current.update_time), pb.Queue()
+    source.CopyFrom(update)
+    source.consumer.retry_policy.SetInParent()  # a path below a message that is unset would be passed over
+    FieldMask(paths=paths).MergeMessage(source, merged, replace_message_field=True, replace_repeated_field=True)
     merged.name = current.name
+    if broken := rules.check(merged, merged.ByteSize()):
+        raise InvalidArgument([Violation(f"queue.{found.field}", found.description) for found in broken])
     return decode_queue(merged)
 
 
@@ -166,10 +176,6 @@ def _populated(queue: pb.Queue) -> list[str]:
         else:
             paths.append(field.name)
     return paths
-
-
-def _is_path(path: str) -> bool:
-    return FieldMask(paths=[path]).IsValidForDescriptor(pb.Queue.DESCRIPTOR)
 
 
 def encode_stats(stats: QueueStats, now: int) -> pb.QueueStats:

@@ -9,6 +9,7 @@ from baton.queue.v1 import queue_pb2
 from baton.queue.v1 import queue_service_pb2 as pb
 from baton.queue.v1.queue_service_pb2_grpc import QueueServiceServicer
 from mesh import page_token
+from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, instant_of
 from queue_service.broker import Broker
 from queue_service.errors import QueueNotFound
@@ -28,11 +29,14 @@ class QueueServicer(QueueServiceServicer):
     Args:
         broker: what the queues belong to.
         redriver: what sends dead letters back.
+        rules: the field rules, for what an update makes of a queue.
         health: the state of a queue's push target; None for a queue that is not pushed.
     """
 
-    def __init__(self, broker: Broker, redriver: Redriver, health: Callable[[str], PushHealth | None]) -> None:
-        self._redriver = redriver
+    def __init__(
+        self, broker: Broker, redriver: Redriver, rules: FieldRules, health: Callable[[str], PushHealth | None]
+    ) -> None:
+        self._redriver, self._rules = redriver, rules
         self._catalog, self._backlog = broker.catalog, broker.backlog
         self._health = health
 
@@ -57,7 +61,7 @@ class QueueServicer(QueueServiceServicer):
 
         def change(current: Queue | None) -> Queue:
             if current is not None:
-                return merge_queue(current, request.queue, request.update_mask)
+                return merge_queue(current, request.queue, request.update_mask, self._rules)
             if not request.allow_missing:
                 raise QueueNotFound(request.queue.name)
             return decode_queue(request.queue)

@@ -11,9 +11,14 @@ from mesh.clock import Clock, Timer
 class Waiter:
     """One who waits. Looks first, waits after: a signal in between is not lost."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, signal: "ReadySignal", clock: Clock) -> None:
+        self._signal, self._clock = signal, clock
         self._event = asyncio.Event()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the queue it waits for is gone."""
+        return self._signal.closed
 
     @property
     def woken(self) -> bool:
@@ -25,7 +30,7 @@ class Waiter:
         self._event.set()
 
     async def wait(self, until: int | None) -> None:
-        """Wait to be woken, until that instant at the latest."""
+        """Having looked in vain, wait to be woken, until that instant at the latest, and be ready to look again."""
         timer = None if until is None else self._clock.call_at(until, self._event.set)
         try:
             await self._event.wait()
@@ -33,6 +38,7 @@ class Waiter:
             if timer is not None:
                 timer.cancel()
         self._event.clear()  # not when cancelled: an unused wake-up is the next waiter's
+        self._signal.line_up(self)
 
 
 class ReadySignal:
@@ -43,12 +49,13 @@ class ReadySignal:
         self._waiters: deque[Waiter] = deque()
         self._timer: Timer | None = None
         self._timer_at = 0
+        self.closed = False
 
     @contextmanager
     def waiter(self) -> Iterator[Waiter]:
         """Be among the waiters; a wake-up that is left unused when the block ends goes to the next."""
-        waiter = Waiter(self._clock)
-        self._waiters.append(waiter)
+        waiter = Waiter(self, self._clock)
+        self.line_up(waiter)
         try:
             yield waiter
         finally:
@@ -57,8 +64,8 @@ class ReadySignal:
             if waiter.woken:
                 self._wake(1)
 
-    def wait_again(self, waiter: Waiter) -> None:
-        """Go to the end of the line, having looked in vain."""
+    def line_up(self, waiter: Waiter) -> None:
+        """Be the last in the line, or stay where one is."""
         if waiter not in self._waiters:
             self._waiters.append(waiter)
 
@@ -76,13 +83,18 @@ class ReadySignal:
         self._wake(len(self._waiters))
 
     def close(self) -> None:
-        """Forget the timer."""
+        """The queue is gone: let everybody find that out."""
+        self.closed = True
+        self._disarm()
+        self.wake_all()
+
+    def _disarm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _arm(self, at: int) -> None:
-        self.close()
+        self._disarm()
         self._timer_at = at
         self._timer = self._clock.call_at(at, self._due)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from mesh.clock import SECOND, Clock, Timer
-from mesh.errors import BatonError, NotFound
+from mesh.errors import NotFound
 from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
 
@@ -61,8 +61,8 @@ class Reaper:
             next_at = await self._sweep(queue)
         except NotFound:
             next_at = None
-        except BatonError as error:
-            log.warning("a sweep failed and is tried again", action="sweep_failed", queue=queue, reason=error.reason)
+        except Exception as error:  # whatever one sweep met, leases must go on ending
+            log.error("a sweep failed and is tried again", action="sweep_failed", queue=queue, exc_info=error)
             next_at = self._clock.now() + SECOND
         finally:
             self._sweeping.pop(queue, None)

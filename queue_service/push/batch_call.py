@@ -1,22 +1,24 @@
 """One call of BatchHandlerService.DeliverBatch: settles as the handler answers, and ends one that has gone silent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import grpc
 
 from baton.queue.v1 import batch_handler_service_pb2 as pb
+from baton.queue.v1 import message_pb2
 from mesh.clock import Clock
+from mesh.field_rules import FieldRules
 from mesh.status import RemoteError, read_error
 from mesh.telemetry import get_logger
 from mesh.wire_time import duration_to
-from queue_service.lease_id import LeaseIds
+from queue_service.broker import Broker, push_lease_end
 from queue_service.message import Delivery, Lease
 from queue_service.message_encoding import encode_delivery
 from queue_service.push.call_end import CallEnd
 from queue_service.queue_definition import DAY, Queue
-from queue_service.settlement import Action, Extend
+from queue_service.settlement import Action, Extend, Retry
 from queue_service.settlement_encoding import decode_action
 
 if TYPE_CHECKING:
@@ -28,8 +30,9 @@ log = get_logger(__name__)
 
 #: A handler that keeps answering keeps its leases for this long after the delivery at most.
 LONGEST_LEASE = DAY // 2
-
-SettleLeases = Callable[[str, Sequence[tuple[Lease | None, Action]]], Awaitable[object]]
+#: Settlements of one response that are read; the contract's limit of a call.
+MAX_SETTLEMENTS = 1000
+SETTLEMENT_INVALID = "SETTLEMENT_INVALID"
 
 
 class _HandlerSilentError(Exception):
@@ -44,12 +47,12 @@ class BatchCall:
         queue: Queue,
         batch_id: str,
         deliveries: Sequence[Delivery],
-        settle: SettleLeases,
-        lease_ids: LeaseIds,
+        broker: Broker,
+        rules: FieldRules,
         clock: Clock,
     ) -> None:
         self._queue, self._batch_id, self._deliveries = queue, batch_id, deliveries
-        self._settle, self._lease_ids, self._clock = settle, lease_ids, clock
+        self._broker, self._rules, self._clock = broker, rules, clock
         self._begun = clock.now()
         self.rest: dict[Lease, Delivery] = {delivery.lease: delivery for delivery in deliveries}
 
@@ -72,7 +75,7 @@ class BatchCall:
         return pb.DeliverBatchRequest(
             queue=self._queue.name,
             batch_id=self._batch_id,
-            messages=[encode_delivery(delivery, self._queue, self._lease_ids) for delivery in self._deliveries],
+            messages=[encode_delivery(delivery, self._queue, self._broker.lease_ids) for delivery in self._deliveries],
             visibility_timeout=duration_to(self._queue.consumer.visibility_timeout),
         )
 
@@ -94,20 +97,25 @@ class BatchCall:
             timer.cancel()
 
     async def _heard(self, response: pb.DeliverBatchResponse) -> None:
-        settlements: list[tuple[Lease | None, Action]] = []
-        for settlement in response.settlements:
-            lease = self._lease_ids.decode(settlement.lease_id, self._queue.number)
-            action = decode_action(settlement)
-            if lease in self.rest and action is not None:
-                settlements.append((lease, action))
-                del self.rest[lease]
+        ignored = 0
+        actions: list[tuple[Lease | None, Action]] = []
+        for settlement in response.settlements[:MAX_SETTLEMENTS]:
+            lease = self._broker.lease_ids.decode(settlement.lease_id, self._queue.number)
+            if lease is not None and self.rest.pop(lease, None) is not None:
+                actions.append((lease, self._action(settlement)))
             else:
-                log.warning(
-                    "a handler settled what it does not hold, or said nothing of it",
-                    action="settlement_ignored",
-                    queue=self._queue.name,
-                    batch_id=self._batch_id,
-                )
-        until = min(self._clock.now() + self._queue.consumer.visibility_timeout, self._begun + LONGEST_LEASE)
-        settlements += [(lease, Extend(until)) for lease in self.rest]
-        await self._settle(self._queue.name, settlements)
+                ignored += 1
+        ignored += max(0, len(response.settlements) - MAX_SETTLEMENTS)
+        if ignored:
+            facts = {"queue": self._queue.name, "batch_id": self._batch_id, "count": ignored}
+            log.warning("a handler settled what it does not hold", action="settlements_ignored", **facts)
+        until = min(push_lease_end(self._queue, self._clock.now()), self._begun + LONGEST_LEASE)
+        actions += [(lease, Extend(until)) for lease in self.rest]
+        await self._broker.settle(self._queue.name, actions)
+
+    def _action(self, settlement: message_pb2.Settlement) -> Action:
+        """What the handler says, or, where that breaks the contract, a failure that tells it so: never an ack."""
+        if violations := self._rules.check(settlement, settlement.ByteSize()):
+            first = violations[0]
+            return Retry(code=SETTLEMENT_INVALID, description=f"{first.field}: {first.description}")
+        return decode_action(settlement) or Retry(code=SETTLEMENT_INVALID, description="action: is required")

@@ -5,11 +5,15 @@ from datetime import timedelta
 
 from mesh.clock import microseconds
 from mesh.status import RemoteError
+from queue_service.admission import MAX_DELAY
 from queue_service.push.breaker import UNREACHABLE
 from queue_service.settlement import Ack, Action, Reject, Release, Retry
 
 #: Answers of a method by which it says that no repeat will do better (gRPC's guide to status codes).
 REJECTING = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
+
+# What a call ends with when its message killed the handler. A wrong address never does, so it never costs.
+_KILLING = frozenset({"UNAVAILABLE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,7 @@ class CallEnd:
         """
         if self.error is None:
             return Ack()
-        if self.unreached and not costs:
+        if self.unreached and not (costs and self.error.code in _KILLING):
             return Release()
         return _retry(self.error)
 
@@ -47,7 +51,7 @@ class CallEnd:
 def _retry(error: RemoteError) -> Retry:
     delay = error.retry_delay
     return Retry(
-        delay=None if delay is None else microseconds(max(delay, timedelta())),
+        delay=None if delay is None else min(microseconds(max(delay, timedelta())), MAX_DELAY),
         code=error.code,
         description=_description(error),
     )

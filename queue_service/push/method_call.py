@@ -50,4 +50,4 @@ def metadata_of(queue_name: str, delivery: Delivery) -> Iterator[tuple[str, str 
 
 
 def _is_plain(value: str) -> bool:
-    return value.isascii() and value.isprintable() and value == value.strip()
+    return value.isascii() and value.isprintable() and "%" not in value and value == value.strip()

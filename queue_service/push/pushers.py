@@ -3,6 +3,7 @@
 import asyncio
 
 from mesh.clock import Clock
+from mesh.field_rules import FieldRules
 from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet
 from queue_service.broker import Broker
@@ -10,17 +11,15 @@ from queue_service.push.pusher import Pusher
 from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import PushHealth
 
-#: Seconds that calls in flight get when a queue's settings change under them.
-CHANGE_GRACE = 1.0
-
 
 class Pushers:
-    """One pusher for each pushed queue, replaced when the queue changes."""
+    """One pusher for each pushed queue, replaced when what it goes by changes; calls in flight then go on."""
 
-    def __init__(self, broker: Broker, clock: Clock, identifiers: Identifiers) -> None:
-        self._broker, self._clock, self._identifiers = broker, clock, identifiers
+    def __init__(self, broker: Broker, rules: FieldRules, clock: Clock, identifiers: Identifiers) -> None:
+        self._broker, self._rules, self._clock, self._identifiers = broker, rules, clock, identifiers
         self._pushers: dict[str, Pusher] = {}
-        self._stopping = TaskSet()
+        self._retired: set[Pusher] = set()
+        self._retiring = TaskSet()
         self._running = False
         broker.catalog.listen(self._queue_changed)
 
@@ -33,10 +32,9 @@ class Pushers:
     async def stop(self, grace: float) -> None:
         """Stop all; see `Pusher.stop`."""
         self._running = False
-        pushers, self._pushers = list(self._pushers.values()), {}
+        pushers, self._pushers = (*self._pushers.values(), *self._retired), {}
         await asyncio.gather(*(pusher.stop(grace) for pusher in pushers))
-        await self._stopping.finish(2 * CHANGE_GRACE)
-        await self._stopping.cancel()
+        await self._retiring.cancel()
 
     def health(self, queue_name: str) -> PushHealth | None:
         """The state of a queue's target; None for a queue that is not pushed."""
@@ -47,16 +45,27 @@ class Pushers:
         if not self._running or (before and after and _pushed_alike(before, after)):
             return
         if before is not None and (pusher := self._pushers.pop(before.name, None)) is not None:
-            self._stopping.begin(pusher.stop(CHANGE_GRACE))
+            self._retired.add(pusher)
+            self._retiring.begin(self._retire(pusher))
         if after is not None:
             self._begin(after)
 
+    async def _retire(self, pusher: Pusher) -> None:
+        await pusher.retire()
+        self._retired.discard(pusher)
+
     def _begin(self, queue: Queue) -> None:
-        if (target := queue.consumer.push) is not None:
-            pusher = Pusher(queue, target, self._broker, self._clock, self._identifiers)
+        if (push := queue.consumer.push) is not None:
+            pusher = Pusher(queue, push, self._broker, self._rules, self._clock, self._identifiers)
             self._pushers[queue.name] = pusher
 
 
 def _pushed_alike(before: Queue, after: Queue) -> bool:
-    """Whether a change of the queue, such as a pause, is none to its push: calls in flight then go on."""
-    return before.consumer == after.consumer and before.number == after.number
+    """Whether a change, such as a pause or another retry policy, is none to the push of a queue."""
+
+    def goes_by(queue: Queue) -> tuple[object, ...]:
+        it = queue.consumer
+        waits = (it.max_batch_size, it.max_batch_timeout, it.visibility_timeout)
+        return (queue.number, it.push, it.max_concurrency, *waits)
+
+    return goes_by(before) == goes_by(after)

@@ -85,9 +85,9 @@ class MemoryStore:
 
     def _send(self, verb: verbs.Send) -> tuple[verbs.SendResult, ...]:
         contents = self._of(verb.queue)
-        repeated = contents.requests.get(verb.request_id)
-        if verb.request_id and repeated is not None and repeated[0] > verb.now:
-            return repeated[1]
+        answered = contents.requests.get(verb.request_id)
+        if verb.request_id and answered is not None and answered[0] > verb.now:
+            return selection.repeated(verb, answered[1])
         fresh, results = self._deduplicated(contents, verb)
         if fresh:
             size = contents.backlog_bytes() + sum(message.size for message in fresh)
@@ -179,7 +179,7 @@ class MemoryStore:
             destination = self._of(name)
             record = selection.dead_letter(state, message, contents.queue, reason, now)
             moved = selection.as_dead_letter(message, record, destination.queue, now)
-            destination.store(moved)
+            destination.store(moved, state.serial)
         effects.gave_up(state.message_id, reason, name, now)
 
     def _expire(self, verb: verbs.Expire) -> verbs.Settled:
@@ -244,7 +244,7 @@ class MemoryStore:
                 said = f"message {state.message_id} has no queue to go back to: {name!r} is not there"
                 return task.moved(number, finished=False).failed(said)
             message = contents.remove(state.message_id, verb.now, effects)
-            self._contents[name].store(redriven(message, self._contents[name].queue, verb.now))
+            self._contents[name].store(redriven(message, self._contents[name].queue, verb.now), state.serial)
             contents.count("redriven")
             effects.ready(name, verb.now)
         return task.moved(len(going), finished=len(going) < limit)

@@ -27,9 +27,9 @@ class MemoryQueue:
         """Let a total rise."""
         self.totals[name] = self.totals.get(name, 0) + number
 
-    def store(self, message: Message) -> None:
+    def store(self, message: Message, serial: int = 0) -> None:
         """Take a message in: behind the others of its ordering key, if there are any."""
-        state = selection.new_state(message)
+        state = selection.new_state(message, serial)
         key = message.ordering_key
         if key and any(other.ordering_key == key for other in self.states.values()):
             state = selection.blocked(state)

@@ -57,6 +57,8 @@ DELIVERIES = sa.Table(
     sa.Column("due_at", sa.BigInteger, nullable=False),
     sa.Column("expire_time", sa.BigInteger, nullable=False),
     sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("wire", sa.Integer, nullable=False),
+    sa.Column("serial", sa.Integer, nullable=False),
     sa.Column("ordering_key", sa.String(128)),
     sa.Column("lapsed", sa.SmallInteger, nullable=False),
     sa.Column("attached", sa.SmallInteger, nullable=False),

@@ -4,19 +4,28 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from queue_service.delivery_state import DeliveryState, Rank
-from queue_service.errors import BacklogFull
-from queue_service.message import DeadLetter, DeadLetterReason, Delivery, Message
+from queue_service.errors import BacklogFull, RequestIdReused
+from queue_service.message import DeadLetter, DeadLetterReason, Delivery, Message, failures_bytes
 from queue_service.message import Lease as LeaseNumber
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.retry_policy import is_final
 from queue_service.settlement import LeaseOutcome
-from queue_service.storage.verbs import Filter, GivenUp, Lease, Peek, Peeked, Place, Position, Settled
+from queue_service.storage.verbs import (
+    Filter,
+    GivenUp,
+    Lease,
+    Peek,
+    Peeked,
+    Place,
+    Position,
+    Send,
+    SendResult,
+    Settled,
+)
 
 #: Bytes on the wire of one batch at most; gRPC's default limit of a message received is 4 MiB.
 MAX_WIRE_BYTES = 3 * 1024 * 1024
-# What a message may cost on the wire beside what `Message.size` counts: ids, names, times, framing.
-ENVELOPE_BYTES = 1536
 
 
 def chosen(ready: Iterable[DeliveryState], verb: Lease) -> list[DeliveryState]:
@@ -25,7 +34,7 @@ def chosen(ready: Iterable[DeliveryState], verb: Lease) -> list[DeliveryState]:
     room, wire_room = verb.max_bytes, MAX_WIRE_BYTES
     for state in ready:
         room -= state.size
-        wire_room -= state.size + ENVELOPE_BYTES
+        wire_room -= state.wire
         if len(taken) == verb.limit or (taken and (room < 0 or wire_room < 0)):
             break
         taken.append(state)
@@ -38,8 +47,8 @@ def lingers_until(first_ready_at: int, ready_count: int, verb: Lease) -> int | N
     return end if ready_count < verb.limit and verb.now < end else None
 
 
-def new_state(message: Message) -> DeliveryState:
-    """The state of a message that nobody has had yet."""
+def new_state(message: Message, serial: int = 0) -> DeliveryState:
+    """The state of a message that nobody in its queue has had yet, after ``serial`` leases in others."""
     due_at = message.send_time if message.deliver_time is None else message.deliver_time
     failures = message.dead_letter.failures if message.dead_letter else ()
     return DeliveryState(
@@ -47,6 +56,8 @@ def new_state(message: Message) -> DeliveryState:
         due_at,
         message.expire_time,
         message.size,
+        message.wire_size,
+        serial,
         ordering_key=message.ordering_key,
         code=failures[0].code if failures else "",
     )
@@ -56,7 +67,8 @@ def delivery(state: DeliveryState, message: Message, queue: Queue) -> Delivery:
     """What the consumer of a leased message is handed."""
     policy = queue.consumer.retry_policy
     return Delivery(
-        lease=LeaseNumber(state.message_id, state.deliveries),
+        lease=LeaseNumber(state.message_id, state.serial),
+        delivery_count=state.deliveries,
         message=message,
         attempt=state.failed + 1,
         last_attempt=is_final(policy, state.failed + 1),
@@ -87,6 +99,13 @@ def as_dead_letter(message: Message, record: DeadLetter, destination: Queue, now
         expire_time=now + destination.message_retention,
         dead_letter=record,
     )
+
+
+def repeated(verb: Send, answer: tuple[SendResult, ...]) -> tuple[SendResult, ...]:
+    """The first answer to a send; raises RequestIdReused when this one is no repeat of it."""
+    if len(answer) != len(verb.messages):
+        raise RequestIdReused(verb.request_id)
+    return answer
 
 
 def check_backlog(queue: Queue, count: int, size: int) -> None:
@@ -129,6 +148,11 @@ def place(state: DeliveryState, now: int) -> Place:
     return Place.DELAYED if state.blocked or state.due_at > now else Place.READY
 
 
+def wire_bytes(state: DeliveryState) -> int:
+    """Bytes of a message in a peek at most: a delivery's, and the failures of its attempts so far."""
+    return state.wire + failures_bytes(state.failures)
+
+
 def position(state: DeliveryState) -> Position:
     """Where a message stands in the order of a `Peek`."""
     return Position(state.rank, state.due_at, state.message_id)
@@ -139,7 +163,7 @@ def fitting(found: Iterable[DeliveryState], verb: Peek) -> list[DeliveryState]:
     page: list[DeliveryState] = []
     room = verb.max_bytes
     for state in found:
-        room -= state.size + ENVELOPE_BYTES
+        room -= wire_bytes(state)
         if len(page) == verb.limit or (page and room < 0):
             break
         page.append(state)

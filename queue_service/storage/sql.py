@@ -60,7 +60,7 @@ class SqlStore:
         with translated():
             try:
                 return self._apply(batch)
-            except exc.DBAPIError:
+            except Exception:  # of whatever kind: it may be one verb's own, and is that one's alone then
                 if len(batch) == 1:
                     raise
         return [result for verb in batch for result in self._alone(verb)]
@@ -73,7 +73,7 @@ class SqlStore:
         """A verb that the storage may have refused for its own sake must not take its neighbours with it."""
         try:
             return self.apply([verb])
-        except BatonError as error:
+        except Exception as error:  # likewise
             return [error]
 
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:

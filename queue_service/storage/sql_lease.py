@@ -49,6 +49,7 @@ _TAKE = (
         attached=sa.bindparam("to_attached"),
         due_at=sa.bindparam("until"),
         deliveries=DELIVERIES.c.deliveries + 1,
+        serial=DELIVERIES.c.serial + 1,
         consumer_instance=sa.bindparam("by_instance"),
         request_id=sa.bindparam("by_request"),
     )

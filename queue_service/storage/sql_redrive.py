@@ -61,7 +61,7 @@ def _move(
 ) -> None:
     fresh = transaction.states(queue, [state.message_id])[state.message_id]
     transaction.remove(queue, [fresh], now, effects)
-    transaction.insert(destination, [redriven(message, destination, now)])
+    transaction.insert(destination, [redriven(message, destination, now)], fresh.serial)
     transaction.count(queue, "redriven")
     effects.ready(destination.name, now)
 

@@ -11,7 +11,7 @@ from queue_service.queue_definition import Queue
 from queue_service.storage import verbs
 from queue_service.storage.rows import Row
 from queue_service.storage.schema import REPEATS
-from queue_service.storage.selection import check_backlog
+from queue_service.storage.selection import check_backlog, repeated
 from queue_service.storage.transaction import CHUNK, Transaction
 
 
@@ -40,7 +40,7 @@ def send(transaction: Transaction, verb: verbs.Send) -> tuple[verbs.SendResult, 
     if verb.request_id:
         answered = _kept(transaction, queue, RepeatKind.REQUEST, [verb.request_id], verb.now)
         if answered:
-            return _answer_of(answered[verb.request_id])
+            return repeated(verb, _answer_of(answered[verb.request_id]))
     fresh, results = _deduplicated(transaction, queue, verb)
     if fresh:
         _check_backlog(transaction, queue, fresh)

@@ -104,7 +104,8 @@ class _Endings:
         message = transaction.messages(queue, [state.message_id])[state.message_id]
         record = selection.dead_letter(state, message, queue, reason, self._now)
         transaction.remove(queue, [state], self._now, self.effects)
-        transaction.insert(destination, [selection.as_dead_letter(message, record, destination, self._now)])
+        moved = selection.as_dead_letter(message, record, destination, self._now)
+        transaction.insert(destination, [moved], state.serial)
 
     def write(self) -> None:
         """Write what was noted."""

@@ -127,12 +127,12 @@ class Transaction:
                 found[message.message_id] = message
         return found
 
-    def insert(self, queue: Queue, messages: Sequence[Message]) -> None:
-        """Take messages in, each behind the others of its ordering key."""
+    def insert(self, queue: Queue, messages: Sequence[Message], serial: int = 0) -> None:
+        """Take messages in, each behind the others of its ordering key, after ``serial`` leases in other queues."""
         held = self._held_keys(queue, {message.ordering_key for message in messages} - {""})
         states = []
         for message in messages:
-            state = new_state(message)
+            state = new_state(message, serial)
             states.append(blocked(state) if state.ordering_key in held else state)
             held |= {state.ordering_key} - {""}
         self.connection.execute(sa.insert(MESSAGES), [message_values(queue.number, message) for message in messages])

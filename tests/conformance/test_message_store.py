@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mesh.clock import SECOND
-from queue_service.errors import BacklogFull, DeduplicationIdReused, QueueNotEmpty, QueueNotFound
+from queue_service.errors import BacklogFull, DeduplicationIdReused, QueueNotEmpty, QueueNotFound, RequestIdReused
 from queue_service.message import Body, BodyKind, DeadLetterReason
 from queue_service.queue_definition import ConsumerSettings, PushTarget, Queue
 from queue_service.settlement import Ack, Extend, LeaseOutcome, Reject, Release, Retry
@@ -152,6 +152,12 @@ class TestSend:
 
         assert first == second
         assert broker.stats().ready_count == 1
+
+    def test_a_request_id_with_another_number_of_messages_is_no_repeat(self, broker: BrokerStore) -> None:
+        broker.send("a", "b", request_id="r")
+
+        with pytest.raises(RequestIdReused):
+            broker.send("a", request_id="r")
 
     def test_a_deduplication_id_with_another_body_is_refused_and_nothing_is_stored(self, broker: BrokerStore) -> None:
         broker.send("a", deduplication_id="d")
@@ -544,6 +550,19 @@ class TestDeadLetters:
         assert [failure.attempt for failure in record.failures] == list(range(12, 2, -1))
         assert len(record.failures[0].code) == 64
         assert len(record.failures[0].description.encode()) == 2048
+
+    def test_a_lease_from_before_it_died_and_came_back_is_lost(self, broker: BrokerStore) -> None:
+        broker.save(Queue("work", consumer=ConsumerSettings(dead_letter_queue="work-dead")))
+        broker.send("a")
+        (old,) = broker.lease().deliveries
+        broker.settle(old, Reject("X"))
+        broker.save(Queue("work"), Queue("work-dead", consumer=ConsumerSettings(dead_letter_queue="work")))
+        broker.settle(broker.lease(queue="work-dead").deliveries[0], Reject("Y"), queue="work-dead")
+        (new,) = broker.lease().deliveries
+
+        assert new.lease != old.lease
+        assert broker.settle(old) is LEASE_LOST
+        assert broker.settle(new) is APPLIED
 
     def test_many_die_in_one_call(self, broker: BrokerStore) -> None:
         broker.send(*(f"m{number}" for number in range(600)))

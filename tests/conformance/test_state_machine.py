@@ -1,8 +1,8 @@
 """Random lives of a queue: the SQL store must do, step by step, what the plain one in memory does.
 
 Both share the rules of `queue_service.delivery_state`, which have tests of their own; this holds everything else:
-tables, indexes, counters, ordering keys, repeats, paging, restarts. After every step the two are compared, and what must
-always hold is checked. Hypothesis prints the steps of a failure.
+tables, indexes, counters, ordering keys, repeats, paging, restarts. After every step the two are compared, and what
+must always hold is checked. Hypothesis prints the steps of a failure.
 """
 
 import tempfile

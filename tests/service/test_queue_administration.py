@@ -1,6 +1,7 @@
 """QueueService over a real server."""
 
 import grpc
+import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from baton.queue.v1 import queue_pb2, queue_service_pb2
@@ -83,6 +84,40 @@ class TestQueues:
         assert answer.queue.consumer.max_batch_size == 8
         assert answer.queue.consumer.max_concurrency == 10  # masked and unset: back to the default
         assert answer.queue.delivery_delay.seconds == 0
+
+    async def test_a_path_below_what_is_unset_goes_back_to_the_default(self, broker: RunningBroker) -> None:
+        await broker.create(dead_letter_queue="dead", max_batch_size=7)
+        mask = FieldMask(paths=["consumer.dead_letter_queue"])
+        request = queue_service_pb2.UpdateQueueRequest(queue=queue_pb2.Queue(name="work"), update_mask=mask)
+
+        answer = await broker.queues.UpdateQueue(request)
+
+        assert (answer.queue.consumer.dead_letter_queue, answer.queue.consumer.max_batch_size) == ("", 7)
+
+    @pytest.mark.parametrize(
+        "path", ["consumer.push.method", "message_retention.seconds", "consumer.retry_policy.max_delay.nanos"]
+    )
+    async def test_what_can_only_be_replaced_whole_cannot_be_named_in_parts(
+        self, broker: RunningBroker, path: str
+    ) -> None:
+        await broker.create()
+        request = queue_service_pb2.UpdateQueueRequest(
+            queue=queue_pb2.Queue(name="work"), update_mask=FieldMask(paths=[path])
+        )
+
+        assert violations(await refused(broker.queues.UpdateQueue(request))).keys() == {"update_mask.paths[0]"}
+
+    async def test_an_update_that_changes_nothing_leaves_the_queue_as_it_is(self, broker: RunningBroker) -> None:
+        before = await broker.create()
+        request = queue_service_pb2.UpdateQueueRequest(queue=queue_pb2.Queue(name="work"), allow_missing=True)
+
+        assert (await broker.queues.UpdateQueue(request)).queue == before
+
+    async def test_an_etag_of_a_queue_that_is_gone_makes_none_anew(self, broker: RunningBroker) -> None:
+        queue = queue_pb2.Queue(name="work", etag="old")
+        request = queue_service_pb2.UpdateQueueRequest(queue=queue, allow_missing=True)
+
+        assert (await refused(broker.queues.UpdateQueue(request))).code() == grpc.StatusCode.ABORTED
 
     async def test_an_empty_mask_takes_what_is_populated(self, broker: RunningBroker) -> None:
         await broker.create(max_batch_size=7)

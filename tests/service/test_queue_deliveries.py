@@ -2,7 +2,9 @@
 
 import asyncio
 
-from baton.queue.v1 import consumer_service_pb2, message_pb2, producer_service_pb2, queue_pb2
+import grpc
+
+from baton.queue.v1 import consumer_service_pb2, message_pb2, producer_service_pb2, queue_pb2, queue_service_pb2
 from tests.support.refusals import refused, violations
 from tests.support.running_broker import RunningBroker, duration
 
@@ -77,6 +79,47 @@ class TestPull:
         assert (second.attempt, second.delivery_count) == (2, 2)
         assert second.lease_id != first.lease_id
 
+    async def test_a_repeat_keeps_its_leases_when_the_first_call_was_cancelled(self, broker: RunningBroker) -> None:
+        await broker.create()
+        for number in range(30):
+            await broker.send("a")
+            request = consumer_service_pb2.PullMessagesRequest(queue="work", request_id=f"r{number}")
+            first = broker.consumer.PullMessages(request)
+            await asyncio.sleep(0)
+            first.cancel()
+
+            (leased,) = (await broker.consumer.PullMessages(request)).messages
+            outcomes = await broker.settle(message_pb2.Settlement(lease_id=leased.lease_id, ack=ack))
+
+            assert outcomes == [Outcome.LEASE_OUTCOME_APPLIED]
+
+    async def test_a_queue_that_goes_ends_its_long_polls_and_its_successor_wakes_its_own(
+        self, broker: RunningBroker
+    ) -> None:
+        await broker.create()
+        old = asyncio.create_task(broker.pull(wait=30))
+        await broker.stats()
+        await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="work"))
+        await broker.create()
+        new = asyncio.create_task(broker.pull(wait=30))
+        await broker.stats()
+
+        await broker.send("a")
+
+        async with asyncio.timeout(5):
+            assert [leased.message.text for leased in await new] == ["a"]
+            assert (await refused(old)).code() == grpc.StatusCode.NOT_FOUND
+
+    async def test_no_more_leave_a_queue_than_its_rate_lets(self, broker: RunningBroker) -> None:
+        await broker.create(max_messages_per_second=5)
+        await broker.send(*"abcdefgh")
+
+        first = await broker.pull()
+        empty = await broker.pull()
+        second = await broker.pull(wait=10)
+
+        assert (len(first), len(empty), len(second)) == (1, 0, 1)
+
     async def test_bounds_of_bytes_are_kept(self, broker: RunningBroker) -> None:
         await broker.create()
         await broker.send("x" * 1000, "y" * 1000, "z" * 1000)
@@ -86,6 +129,24 @@ class TestPull:
 
         assert len(answer.messages) == 2
         assert answer.ready_count == 1
+
+    async def test_no_batch_of_dead_letters_with_long_stories_exceeds_it_either(self, broker: RunningBroker) -> None:
+        policy = queue_pb2.RetryPolicy(max_retries=9)
+        await broker.create(dead_letter_queue="dead", retry_policy=policy)
+        await broker.send(*(["x"] * 200))
+        retry = message_pb2.Retry(delay=duration(0), code="c" * 64, description="d" * 2048)
+        for _ in range(10):
+            request = consumer_service_pb2.PullMessagesRequest(
+                queue="work", max_messages=1000, consumer_instance="i" * 128
+            )
+            leases = [leased.lease_id for leased in (await broker.consumer.PullMessages(request)).messages]
+            await broker.settle(*(message_pb2.Settlement(lease_id=lease_id, retry=retry) for lease_id in leases))
+
+        answer = await broker.consumer.PullMessages(
+            consumer_service_pb2.PullMessagesRequest(queue="dead", max_messages=1000)
+        )
+
+        assert 2 * 1024 * 1024 < answer.ByteSize() <= 3 * 1024 * 1024
 
     async def test_no_batch_exceeds_three_mebibytes(self, broker: RunningBroker) -> None:
         await broker.create()

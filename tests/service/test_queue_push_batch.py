@@ -6,11 +6,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from baton.queue.v1 import batch_handler_service_pb2 as pb
-from baton.queue.v1 import message_pb2, queue_pb2
+from baton.queue.v1 import message_pb2, queue_pb2, queue_service_pb2
 from mesh.errors import Unavailable
 from mesh.status import to_status
 from tests.support.push_target import Context, PushTarget, push_target, settlement
@@ -210,6 +211,71 @@ class TestSettlement:
 
         stats = await acked(broker, 1)
         assert (stats.delivered_total, stats.retried_total) == (1, 0)
+
+
+class TestHostileHandlers:
+    async def test_a_settlement_out_of_all_bounds_fails_its_message_and_nobody_elses(
+        self, broker: RunningBroker, target: PushTarget
+    ) -> None:
+        async def absurd(request: pb.DeliverBatchRequest, context: Context) -> AsyncIterator[Response]:
+            for leased in request.messages:
+                if leased.message.text == "bad":
+                    yield settlement(leased, retry=message_pb2.Retry(delay=Duration(seconds=10**15)))
+                elif leased.message.text == "mute":
+                    yield settlement(leased)
+
+        target.handle = absurd
+        await create(broker, target, dead_letter_queue="dead", retry_policy=queue_pb2.RetryPolicy(max_retries=0))
+        await broker.send("bad", "good", "mute")
+
+        dead = await dead_letters(broker)
+        if len(dead) < 2:
+            dead += await dead_letters(broker)
+
+        assert sorted(message.text for message in dead) == ["bad", "mute"]
+        assert {message.dead_letter.failures[0].code for message in dead} == {"SETTLEMENT_INVALID"}
+        assert (await acked(broker, 1)).leased_count == 0
+
+    async def test_what_a_handler_does_not_hold_it_does_not_settle(
+        self, broker: RunningBroker, target: PushTarget
+    ) -> None:
+        async def foreign(request: pb.DeliverBatchRequest, context: Context) -> AsyncIterator[Response]:
+            yield Response(settlements=[message_pb2.Settlement(lease_id="foreign", ack=message_pb2.Ack())] * 5000)
+
+        target.handle = foreign
+        await create(broker, target)
+
+        await broker.send("a")
+
+        assert (await acked(broker, 1)).delivered_total == 1
+
+    async def test_an_update_lets_a_batch_under_way_go_on(self, broker: RunningBroker, target: PushTarget) -> None:
+        release = asyncio.Event()
+
+        async def wait(request: pb.DeliverBatchRequest, context: Context) -> AsyncIterator[Response]:
+            await release.wait()
+            return
+            yield
+
+        target.handle = wait
+        await create(broker, target)
+        await broker.send("a")
+        await target.batch()
+        change = queue_pb2.Queue(name="work", consumer=queue_pb2.ConsumerSettings(max_batch_size=3))
+
+        await broker.queues.UpdateQueue(queue_service_pb2.UpdateQueueRequest(queue=change))
+        release.set()
+
+        stats = await acked(broker, 1)
+        assert (stats.delivered_total, stats.released_total) == (1, 0)
+
+    async def test_a_queue_made_anew_is_pushed_again(self, broker: RunningBroker, target: PushTarget) -> None:
+        for text in ("first", "second"):
+            await create(broker, target)
+            await broker.send(text)
+            assert await target.texts() == [text]
+            await acked(broker, 1)
+            await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="work", force=True))
 
 
 class TestBreaker:

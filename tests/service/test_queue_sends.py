@@ -106,6 +106,27 @@ class TestMessages:
         assert violations(far_error).keys() == {"messages[0].deliver_time"}
         assert violations(past_error).keys() == {"messages[0].expire_time"}
 
+    async def test_a_messages_own_ttl_goes_over_the_queues_retention(self, broker: RunningBroker) -> None:
+        await broker.create()
+        message = message_pb2.QueueMessage(text="a", ttl=duration(30 * 24 * 3600))
+        await broker.producer.SendMessage(producer_service_pb2.SendMessageRequest(queue="work", message=message))
+
+        (leased,) = await broker.pull()
+
+        kept = leased.message.expire_time.ToDatetime() - leased.message.send_time.ToDatetime()
+        assert kept.days == 30
+
+    async def test_a_request_id_of_a_batch_is_none_of_a_single_send(self, broker: RunningBroker) -> None:
+        await broker.create()
+        message = message_pb2.QueueMessage(text="a")
+        both = producer_service_pb2.SendMessagesRequest(queue="work", messages=[message, message], request_id="r")
+        await broker.producer.SendMessages(both)
+
+        one = producer_service_pb2.SendMessageRequest(queue="work", message=message, request_id="r")
+        error = await refused(broker.producer.SendMessage(one))
+
+        assert (error.code(), read_error(error).reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+
     async def test_an_unknown_queue_is_not_found_everywhere(self, broker: RunningBroker) -> None:
         calls: list[Awaitable[object]] = [
             broker.producer.SendMessage(

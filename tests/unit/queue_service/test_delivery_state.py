@@ -13,7 +13,7 @@ from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Reject, 
 
 POLICY = RetryPolicy(max_retries=1, initial_delay=10 * SECOND, jitter=0.0)
 ID = "01a20a69-f94f-7000-90bd-ab83a55ae53a"
-READY = DeliveryState(ID, due_at=0, expire_time=1000 * SECOND, size=1)
+READY = DeliveryState(ID, due_at=0, expire_time=1000 * SECOND, size=1, wire=1)
 LEASED = delivery_state.leased(READY, 30 * SECOND, "c", "")
 LEASE = Lease(ID, 1)
 

@@ -45,12 +45,18 @@ class TestCallEnd:
         assert CallEnd().of_batch(costs=True) == CallEnd().of_method(costs=True) == Ack()
 
     @pytest.mark.parametrize("code", ["UNAVAILABLE", "UNIMPLEMENTED", "UNAUTHENTICATED"])
-    def test_a_target_that_was_not_reached_costs_nothing_unless_the_call_began_on_a_ready_channel(
-        self, code: str
-    ) -> None:
+    def test_a_target_that_was_not_reached_costs_nothing(self, code: str) -> None:
         assert end(code).unreached
         assert end(code).of_batch(costs=False) == end(code).of_method(costs=False) == Release()
-        assert end(code).of_batch(costs=True) == Retry(None, code, "text")
+
+    def test_only_what_a_killing_message_ends_with_costs_on_a_ready_channel(self) -> None:
+        assert end("UNAVAILABLE").of_batch(costs=True) == Retry(None, "UNAVAILABLE", "text")
+        assert end("UNIMPLEMENTED").of_batch(costs=True) == end("UNAUTHENTICATED").of_method(costs=True) == Release()
+
+    def test_a_retry_info_beyond_the_limit_is_cut_to_it(self) -> None:
+        week = 7 * 24 * 3600 * SECOND
+
+        assert end("INTERNAL", delay=timedelta(days=36_500)).of_batch(costs=True) == Retry(week, "INTERNAL", "text")
 
     @pytest.mark.parametrize("code", ["UNAVAILABLE", "UNIMPLEMENTED", "UNAUTHENTICATED"])
     def test_with_an_error_info_it_is_the_handlers_own_answer(self, code: str) -> None:

@@ -71,7 +71,6 @@ async def test_a_wake_up_that_is_left_unused_goes_to_the_next(clock: FakeClock) 
         with signal.waiter() as leaves:
             signal.ready(clock.now(), 2)
             await second_in_line.wait(None)
-            signal.wait_again(second_in_line)
 
             assert leaves.woken
 
