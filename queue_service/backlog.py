@@ -7,7 +7,8 @@ from queue_service.catalog import Catalog
 from queue_service.errors import MessageLeased, MessageNotFound
 from queue_service.queue_definition import Pause, Queue
 from queue_service.storage.selection import wire_bytes
-from queue_service.storage.verbs import Filter, Peek, Peeked, Position, Purge, QueueStats, Settled, Stats
+from queue_service.storage.verbs import Peek, Purge, Settled, Stats
+from queue_service.storage.views import Filter, Peeked, Position, QueueStats
 from queue_service.writer import Writer
 
 #: Bytes of messages in one page at most; gRPC's default limit of a message received is 4 MiB.

@@ -8,7 +8,7 @@ from mesh.errors import InvalidArgument, Violation
 from mesh.wire_time import instant_to
 from queue_service.message_encoding import encode_failure, encode_message
 from queue_service.storage.selection import position
-from queue_service.storage.verbs import Filter, Peeked, Place, Position
+from queue_service.storage.views import Filter, Peeked, Place, Position
 
 _BODIES = ("text", "json", "data", "typed")
 

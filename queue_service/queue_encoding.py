@@ -9,7 +9,7 @@ from mesh.errors import InvalidArgument, Violation
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.queue_definition import ConsumerSettings, PushTarget, Queue, RetryPolicy
-from queue_service.storage.verbs import QueueStats, Totals
+from queue_service.storage.views import QueueStats, Totals
 
 _QUEUE = Queue("")
 _CONSUMER = ConsumerSettings()

@@ -18,7 +18,7 @@ from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import PushHealth, decode_queue, encode_queue, encode_stats, merge_queue
 from queue_service.redrive_encoding import decode_redrive_task, encode_redrive_task
 from queue_service.redriver import Redriver
-from queue_service.storage.verbs import Filter
+from queue_service.storage.views import Filter
 
 Context = grpc.aio.ServicerContext[Any, Any]
 

@@ -1,5 +1,6 @@
 """The nouns of the sign-up: a runner, the place in the race, and the confirmation that is sent about it."""
 
+import unicodedata
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -48,8 +49,12 @@ class Runner:
 
     @property
     def email_key(self) -> str:
-        """The email address as it is compared: letter case apart."""
-        return self.email.lower()
+        """The email address as it is compared: letter case, and ways to write the same letters, apart."""
+        local, _, domain = unicodedata.normalize("NFC", self.email).lower().rpartition("@")
+        try:
+            return f"{local}@{domain.encode('idna').decode()}"
+        except UnicodeError:  # newer letters than the standard library's IDNA knows stand as they are
+            return f"{local}@{domain}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from queue_service.errors import DeduplicationIdReused, QueueNotEmpty, QueueNotF
 from queue_service.message import DeadLetterReason, Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveState, RedriveTask, destination_of, redriven
-from queue_service.storage import selection, verbs
+from queue_service.storage import selection, verbs, views
 from queue_service.storage.memory_queue import MemoryQueue
 from queue_service.storage.selection import Effects, check_backlog
 
@@ -196,20 +196,20 @@ class MemoryStore:
         contents.forget(verb.now)
         return effects.settled(contents.next_end())
 
-    def _stats(self, verb: verbs.Stats) -> verbs.QueueStats:
+    def _stats(self, verb: verbs.Stats) -> views.QueueStats:
         contents = self._of(verb.queue)
         ready = [due_at for due_at, _ in contents.line if due_at <= verb.now]
         states = contents.states.values()
-        return verbs.QueueStats(
+        return views.QueueStats(
             ready_count=len(ready),
             delayed_count=sum(state.blocked or (not state.leased and state.due_at > verb.now) for state in states),
             leased_count=sum(state.leased for state in states),
             backlog_bytes=contents.backlog_bytes(),
             oldest_ready_at=ready[0] if ready else None,
-            totals=verbs.Totals(**contents.totals),
+            totals=views.Totals(**contents.totals),
         )
 
-    def _peek(self, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]:
+    def _peek(self, verb: verbs.Peek) -> tuple[views.Peeked, ...]:
         contents = self._of(verb.queue)
         found = contents.chosen(verb.filter, verb.now)
         if (after := verb.after) is not None:

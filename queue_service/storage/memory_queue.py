@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from queue_service.delivery_state import DeliveryState, Rank, unblocked
 from queue_service.message import Delivery, Message
 from queue_service.queue_definition import Queue
-from queue_service.storage import selection, verbs
+from queue_service.storage import selection, verbs, views
 from queue_service.storage.selection import Effects
 
 
@@ -82,7 +82,7 @@ class MemoryQueue:
         states = (self.states[state.message_id] for state in taken)
         return tuple(selection.delivery(state, self.messages[state.message_id], self.queue) for state in states)
 
-    def chosen(self, wanted: verbs.Filter, now: int) -> list[DeliveryState]:
+    def chosen(self, wanted: views.Filter, now: int) -> list[DeliveryState]:
         """The messages a filter means, in the order of a peek."""
         fits = (s for s in self.states.values() if selection.fits(s, self.messages[s.message_id], wanted, now))
         return sorted(fits, key=lambda state: (state.rank, state.due_at, state.message_id))

@@ -115,7 +115,7 @@ REDRIVE_TASKS = sa.Table(
     sa.Column("definition", sa.Text, nullable=False),
 )
 
-#: The columns of COUNTERS that rise for ever; `queue_service.storage.verbs.Totals` has the same names.
+#: The columns of COUNTERS that rise for ever; `queue_service.storage.views.Totals` has the same names.
 TOTALS = (
     "sent",
     "deduplicated",

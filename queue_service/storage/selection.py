@@ -11,18 +11,8 @@ from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.retry_policy import is_final
 from queue_service.settlement import LeaseOutcome
-from queue_service.storage.verbs import (
-    Filter,
-    GivenUp,
-    Lease,
-    Peek,
-    Peeked,
-    Place,
-    Position,
-    Send,
-    SendResult,
-    Settled,
-)
+from queue_service.storage.verbs import GivenUp, Lease, Peek, Send, SendResult, Settled
+from queue_service.storage.views import Filter, Peeked, Place, Position
 
 #: Bytes on the wire of one batch at most; gRPC's default limit of a message received is 4 MiB.
 MAX_WIRE_BYTES = 3 * 1024 * 1024

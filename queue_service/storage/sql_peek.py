@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank
 from queue_service.queue_definition import Queue
-from queue_service.storage import selection, verbs
+from queue_service.storage import selection, verbs, views
 from queue_service.storage.rows import raw_id, state_of
 from queue_service.storage.schema import DELIVERIES, MESSAGES
 from queue_service.storage.selection import Effects
@@ -18,7 +18,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OLD = sa.select(MESSAGES.c.message_id)
 
 
-def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[verbs.Peeked, ...]:
+def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[views.Peeked, ...]:
     """Look at messages; see `verbs.Peek`."""
     queue = transaction.queue(verb.queue)
     query = wanted_query(queue, verb.filter, verb.now).order_by(*_ORDER).limit(verb.limit)
@@ -52,7 +52,7 @@ def _remove(transaction: Transaction, queue: Queue, going: list[DeliveryState], 
     transaction.count(queue, "leased", -sum(state.leased for state in going))
 
 
-def wanted_query(queue: Queue, wanted: verbs.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
+def wanted_query(queue: Queue, wanted: views.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
     """The delivery states that a filter means; without an instant its places are not looked at."""
     query: sa.Select[tuple[object, ...]] = sa.select(DELIVERIES).where(DELIVERIES.c.queue_number == queue.number)
     if wanted.places and now is not None:
@@ -72,10 +72,10 @@ def _raw_ids(message_ids: Iterable[str]) -> list[bytes]:
     return [raw_id(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
 
 
-def _in_place(place: verbs.Place, now: int) -> sa.ColumnElement[bool]:
+def _in_place(place: views.Place, now: int) -> sa.ColumnElement[bool]:
     rank, due_at = DELIVERIES.c.rank, DELIVERIES.c.due_at
-    if place is verbs.Place.LEASED:
+    if place is views.Place.LEASED:
         return rank == Rank.LEASED
-    if place is verbs.Place.READY:
+    if place is views.Place.READY:
         return sa.and_(rank == Rank.LINE, due_at <= now)
     return sa.or_(rank == Rank.BLOCKED, sa.and_(rank == Rank.LINE, due_at > now))

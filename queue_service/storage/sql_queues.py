@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from queue_service.delivery_state import Rank
 from queue_service.errors import QueueNotEmpty
 from queue_service.queue_definition import Queue
-from queue_service.storage import verbs
+from queue_service.storage import verbs, views
 from queue_service.storage.rows import queue_of, queue_values
 from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, QUEUES, REPEATS, TOTALS
 from queue_service.storage.transaction import Transaction
@@ -59,7 +59,7 @@ def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
     del transaction.queues[verb.name]
 
 
-def stats(transaction: Transaction, verb: verbs.Stats) -> verbs.QueueStats:
+def stats(transaction: Transaction, verb: verbs.Stats) -> views.QueueStats:
     """Read the counters, and count what only time changes: the delayed."""
     queue = transaction.queue(verb.queue)
     transaction.write_counts()
@@ -67,11 +67,11 @@ def stats(transaction: Transaction, verb: verbs.Stats) -> verbs.QueueStats:
     row = connection.execute(sa.select(COUNTERS).where(COUNTERS.c.queue_number == queue.number)).one()
     delayed = connection.execute(_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar_one()
     oldest = connection.execute(_OLDEST, {"of_queue": queue.number}).scalar()
-    return verbs.QueueStats(
+    return views.QueueStats(
         ready_count=row.messages - row.leased - row.blocked - delayed,
         delayed_count=row.blocked + delayed,
         leased_count=row.leased,
         backlog_bytes=row.bytes,
         oldest_ready_at=oldest if oldest is not None and oldest <= verb.now else None,
-        totals=verbs.Totals(**{name: getattr(row, name) for name in TOTALS}),
+        totals=views.Totals(**{name: getattr(row, name) for name in TOTALS}),
     )

@@ -83,7 +83,6 @@ async def test_the_broker_dies_over_a_batch_and_everybody_has_one_mail(mesh: Mes
     assert sorted(smtp.recipients) == sorted(registration.email for registration in registrations)
 
 
-@pytest.mark.xfail(reason="the broker lets the leases of its own pushes run out after a kill, and counts that")
 async def test_the_death_of_the_broker_costs_no_attempt(mesh: MeshProcesses, smtp: SmtpServer) -> None:
     await kill_the_broker_over_a_batch(mesh, smtp)
 

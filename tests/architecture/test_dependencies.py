@@ -28,6 +28,7 @@ WIRE = {
         "push/batch_call.py",
         "push/method_call.py",
         "push/pusher.py",
+        "push/target.py",
         "queue_encoding.py",
         "queue_servicer.py",
         "redrive_encoding.py",

@@ -9,7 +9,7 @@ from queue_service.errors import BacklogFull, DeduplicationIdReused, QueueNotEmp
 from queue_service.message import Body, BodyKind, DeadLetterReason
 from queue_service.queue_definition import ConsumerSettings, PushTarget, Queue
 from queue_service.settlement import Ack, Extend, LeaseOutcome, Reject, Release, Retry
-from queue_service.storage import verbs
+from queue_service.storage import verbs, views
 from queue_service.storage.base import MessageStore
 from tests.support.broker_store import BrokerStore, texts
 
@@ -593,7 +593,7 @@ class TestStats:
 
         totals = broker.stats().totals
 
-        assert totals == verbs.Totals(sent=4, delivered=4, acked=1, retried=1, released=1, dead_lettered=1)
+        assert totals == views.Totals(sent=4, delivered=4, acked=1, retried=1, released=1, dead_lettered=1)
 
     def test_nothing_ready_has_no_age(self, broker: BrokerStore) -> None:
         broker.send("a", deliver_time=broker.clock.now() + SECOND)

@@ -5,7 +5,8 @@ import pytest
 from mesh.clock import SECOND
 from queue_service.settlement import Ack, Reject, Release, Retry
 from queue_service.storage.base import MessageStore
-from queue_service.storage.verbs import Filter, Purge
+from queue_service.storage.verbs import Purge
+from queue_service.storage.views import Filter
 from tests.support.broker_store import BrokerStore, texts
 
 

@@ -6,7 +6,8 @@ from mesh.clock import SECOND
 from queue_service.settlement import Ack, LeaseOutcome, Reject, Retry
 from queue_service.storage.base import MessageStore
 from queue_service.storage.selection import position
-from queue_service.storage.verbs import Filter, Peek, Peeked, Place, Position, Purge
+from queue_service.storage.verbs import Peek, Purge
+from queue_service.storage.views import Filter, Peeked, Place, Position
 from tests.support.broker_store import BrokerStore, texts
 
 

@@ -22,7 +22,7 @@ from queue_service.message import Body, BodyKind, Delivery, Message
 from queue_service.queue_definition import ConsumerSettings, Queue, RetryPolicy
 from queue_service.redrive import RedriveTask
 from queue_service.settlement import Ack, Extend, Reject, Release, Retry, Settlement
-from queue_service.storage import verbs
+from queue_service.storage import verbs, views
 from queue_service.storage.memory import MemoryStore
 from queue_service.storage.sql import SqlStore
 from tests.support.fake_clock import FakeClock
@@ -159,7 +159,7 @@ class Lives(RuleBasedStateMachine):
     )
     def purge(self, queue: str, codes: frozenset[str], ago: int | None, force: bool, cancel: bool) -> None:
         before = None if ago is None else self.clock.now() - ago * SECOND
-        wanted = verbs.Filter(codes=codes, sent_before=before)
+        wanted = views.Filter(codes=codes, sent_before=before)
         self.do(verbs.Purge(queue, self.clock.now(), wanted, force, cancel))
 
     @rule(limit=st.integers(1, 5), codes=st.sampled_from([frozenset(), frozenset({"Z"})]), cap=st.integers(0, 3))

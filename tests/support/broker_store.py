@@ -9,7 +9,7 @@ from mesh.identifier import Identifiers
 from queue_service.message import Body, BodyKind, Delivery, Message
 from queue_service.queue_definition import ConsumerSettings, Queue, RetryPolicy
 from queue_service.settlement import Ack, Action, LeaseOutcome, Settlement
-from queue_service.storage import verbs
+from queue_service.storage import verbs, views
 from queue_service.storage.base import MessageStore
 from tests.support.fake_clock import FakeClock
 
@@ -75,7 +75,7 @@ class BrokerStore:
     def expire(self, queue: str = "work") -> verbs.Settled:
         return self.do(verbs.Expire(queue, self.clock.now()))
 
-    def stats(self, queue: str = "work") -> verbs.QueueStats:
+    def stats(self, queue: str = "work") -> views.QueueStats:
         return self.do(verbs.Stats(queue, self.clock.now()))
 
     def turn(self, seconds: float) -> None:
