@@ -2,26 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from dataclasses import replace
 
 from mesh.clock import SECOND, Clock
-from mesh.errors import BatonError
 from mesh.identifier import Identifiers
-from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from queue_service.admission import admit
 from queue_service.backlog import Backlog
 from queue_service.catalog import Catalog
-from queue_service.errors import QueueIsPushed, QueueNotFound
+from queue_service.errors import QueueIsPushed
 from queue_service.lease_id import LeaseIds
+from queue_service.leasing import Leasing
 from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
 from queue_service.pull import MAX_BATCH_BYTES, Pull
 from queue_service.queue_definition import Queue
-from queue_service.ready_signal import ReadySignal, Waiter
 from queue_service.reaper import Reaper
-from queue_service.settlement import Action, Extend, LeaseOutcome, Release, Settlement
+from queue_service.settlement import Action, Extend, LeaseOutcome, Settlement
 from queue_service.storage.verbs import (
     Expire,
     GivenUp,
@@ -32,17 +28,12 @@ from queue_service.storage.verbs import (
     Settle,
     Settled,
 )
-from queue_service.throttle import Throttle
 from queue_service.writer import Writer
 
 log = get_logger(__name__)
 
 #: How much longer a pushed lease lives than the call that holds it.
 PUSH_MARGIN = 2 * SECOND
-_NOTHING = Leased((), None, 0)
-
-#: Seconds that leases which nobody got have to be given back when the broker stops; after that they run out.
-GIVE_BACK_SECONDS = 5.0
 
 
 class Broker:
@@ -56,19 +47,15 @@ class Broker:
         self._writer = writer
         self._clock = clock
         self._identifiers = identifiers
-        self._signals: dict[str, ReadySignal] = {}
-        self._no_signal = ReadySignal(clock)
         self._reaper = Reaper(clock, self._sweep)
-        self._throttles: dict[str, Throttle] = {}
         self.draining = asyncio.Event()
-        self._giving_back = TaskSet()
+        self.leasing = Leasing(catalog, writer, clock, self._reaper, self._settle)
         self.backlog = Backlog(catalog, writer, clock, self.follow_up)
         catalog.listen(self._queue_changed)
 
     async def start(self) -> None:
         """End, in every queue, what ended while the broker was away and what its last run held for calls of its own."""
         for queue in self.catalog.page("", 1 << 30)[0]:
-            self._queue_changed(None, queue)
             settled = await self._writer.execute(Expire(queue.name, self._clock.now(), restarted=True))
             self.follow_up(queue.name, settled)
             if settled.next_at is not None:
@@ -77,16 +64,13 @@ class Broker:
     def drain(self) -> None:
         """Let every waiting pull answer with what there is."""
         self.draining.set()
-        for signal in self._signals.values():
-            signal.wake_all()
+        self.leasing.wake_all()
 
     async def stop(self) -> None:
         """Stop the timers; nothing calls the broker any more."""
         self.draining.set()
         await self._reaper.stop()
-        await self._giving_back.finish(GIVE_BACK_SECONDS)
-        for signal in self._signals.values():
-            signal.close()
+        await self.leasing.stop()
 
     async def send(
         self, queue_name: str, messages: Sequence[NewMessage], request_id: str = "", *, path: str = "messages[{}]"
@@ -103,10 +87,9 @@ class Broker:
         )
         results = await self._writer.execute(Send(queue_name, admitted, now, request_id))
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
-        signal = self._signal(queue_name)
         if len(later) < len(admitted):
-            signal.ready(now, len(admitted) - len(later))
-        signal.ready(min(later, default=None))
+            self.leasing.ready(queue_name, now, len(admitted) - len(later))
+        self.leasing.ready(queue_name, min(later, default=None))
         self._reaper.note(queue_name, min(message.expire_time for message in admitted))
         return results
 
@@ -117,25 +100,25 @@ class Broker:
             QueueNotFound, QueueIsPushed
         """
         deadline = self._clock.now() + pull.max_wait
-        with self.waiting(pull.queue) as waiter:
+        with self.leasing.waiting(pull.queue) as waiter:
             while True:
                 queue = self.pulled(pull.queue)
-                leased = await self.lease(queue, pull.verb(queue, self._clock.now()))
+                leased = await self.leasing.lease(queue, pull.verb(queue, self._clock.now()))
                 if leased.deliveries or self.draining.is_set() or self._clock.now() >= deadline:
                     return leased
-                await self.wait(pull.queue, waiter, deadline)
+                await self.leasing.wait(pull.queue, waiter, deadline)
 
     async def next_batch(self, queue: Queue, limit: int, linger: int, consumer_instance: str) -> tuple[Delivery, ...]:
         """Lease a batch to push, waiting for as long as there is none; empty once the broker drains."""
-        with self.waiting(queue.name) as waiter:
+        with self.leasing.waiting(queue.name) as waiter:
             while not self.draining.is_set():
                 now = self._clock.now()
                 until = push_lease_end(queue, now)
                 verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance, attached=True)
-                leased = await self.lease(self.catalog.get(queue.name), verb)
+                leased = await self.leasing.lease(self.catalog.get(queue.name), verb)
                 if leased.deliveries:
                     return leased.deliveries
-                await self.wait(queue.name, waiter, None)
+                await self.leasing.wait(queue.name, waiter, None)
         return ()
 
     def pulled(self, queue_name: str) -> Queue:
@@ -144,60 +127,6 @@ class Broker:
         if queue.consumer.push is not None:
             raise QueueIsPushed(queue_name)
         return queue
-
-    def waiting(self, queue_name: str) -> AbstractContextManager[Waiter]:
-        """Be told, within the block, when to look for messages of a queue; raises QueueNotFound."""
-        self.catalog.get(queue_name)
-        return self._signal(queue_name).waiter()
-
-    def _signal(self, queue_name: str) -> ReadySignal:
-        """The signal of a queue that is there; of one that is gone, one that nobody waits for."""
-        try:
-            self.catalog.get(queue_name)
-        except QueueNotFound:
-            return self._no_signal
-        return self._signals.setdefault(queue_name, ReadySignal(self._clock))
-
-    async def wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
-        """Wait until it is time to look again, or until that instant; to be called after a look in vain.
-
-        Raises:
-            QueueNotFound: the queue went meanwhile, whether or not there is another one of its name.
-        """
-        await waiter.wait(until)
-        if waiter.closed:
-            raise QueueNotFound(queue_name)
-
-    async def lease(self, queue: Queue, verb: Lease) -> Leased:
-        """Lease what is ready at this moment; nothing while the queue is paused.
-
-        A caller that is cancelled leaves no lease behind.
-
-        Raises:
-            QueueNotFound
-        """
-        if queue.paused(verb.now):
-            return _NOTHING
-        throttle = self._throttle(queue, verb.now)
-        if throttle is not None:
-            if not (allowed := throttle.available(verb.now)):
-                self._signal(queue.name).ready(throttle.next_at())
-                return _NOTHING
-            verb = replace(verb, limit=min(verb.limit, allowed))
-            throttle.take(verb.limit)
-        pending = self._writer.submit(verb)
-        try:
-            leased = await asyncio.shield(pending)
-        except asyncio.CancelledError:
-            if not verb.request_id:  # a repeat of the request may have the leases already
-                self._giving_back.begin(self._give_back(queue.name, pending))
-            raise
-        if throttle is not None:
-            throttle.take(len(leased.deliveries) - verb.limit)
-        self._signal(queue.name).ready(leased.next_at, max(1, leased.ready_count))
-        if leased.deliveries:
-            self._reaper.note(queue.name, verb.until)
-        return leased
 
     async def settle(
         self, queue_name: str, settlements: Sequence[tuple[LeaseNumber | None, Action]]
@@ -227,25 +156,6 @@ class Broker:
         self._reaper.note(queue_name, until)
         return outcomes, until
 
-    def _throttle(self, queue: Queue, now: int) -> Throttle | None:
-        rate = queue.consumer.max_messages_per_second
-        known = self._throttles.get(queue.name)
-        if not rate:
-            return None
-        if known is None or known.rate != rate:
-            known = self._throttles[queue.name] = Throttle(rate, now)
-        return known
-
-    async def _give_back(self, queue_name: str, pending: "asyncio.Future[Leased]") -> None:
-        """Leases whose consumer went away before it had the answer are of no use to anybody."""
-        try:
-            leased = await pending
-            settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
-            if settlements:
-                await self._settle(queue_name, settlements)
-        except BatonError as error:  # nothing was leased, or its queue is gone, or it comes back when the lease ends
-            log.info("leases not given back", action="leases_not_given_back", queue=queue_name, reason=error.reason)
-
     async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
         settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
         self.follow_up(queue_name, settled)
@@ -259,7 +169,7 @@ class Broker:
     def follow_up(self, queue_name: str, settled: Settled) -> None:
         """Wake and watch for what a change of the store made ready, and log what it gave up."""
         for name, at in settled.ready_at.items():
-            self._signal(name).ready(at)
+            self.leasing.ready(name, at)
         for given_up in settled.given_up:
             _log_given_up(queue_name, given_up)
             if given_up.dead_letter_queue:
@@ -267,15 +177,8 @@ class Broker:
                 self._reaper.note(given_up.dead_letter_queue, self._clock.now() + retention)
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
-        if after is not None and after.pause is not None and after.pause.expire_time:
-            self._clock.call_at(after.pause.expire_time, self._signal(after.name).wake_all)
-        if before is None:
-            return
-        self._signal(before.name).wake_all()
-        if after is None:
+        if before is not None and after is None:
             self._reaper.forget(before.name)
-            self._throttles.pop(before.name, None)
-            self._signals.pop(before.name, self._no_signal).close()
 
 
 def push_lease_end(queue: Queue, now: int) -> int:

@@ -30,6 +30,8 @@ class Catalog:
     def load(self) -> None:
         """Take over what the store has."""
         self._queues = dict(self._writer.queues)
+        for queue in self._queues.values():
+            self._tell(None, queue)
 
     def listen(self, listener: Listener) -> None:
         """Be told of every change from now on."""

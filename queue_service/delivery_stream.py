@@ -167,12 +167,12 @@ class DeliveryStream:
 
     async def _deliver(self) -> None:
         try:
-            with self._broker.waiting(self._queue_name) as self._waiter:
+            with self._broker.leasing.waiting(self._queue_name) as self._waiter:
                 while not (self._broker.draining.is_set() and self._noticed_drain and not self._window.held):
                     queue = self._broker.pulled(self._queue_name)
                     await self._notice_changes(queue)
                     if not await self._deliver_batch(queue):
-                        await self._broker.wait(self._queue_name, self._waiter, self._window.next_end())
+                        await self._broker.leasing.wait(self._queue_name, self._waiter, self._window.next_end())
         except BatonError as error:
             self._failure = error
         await self._answers.put(None)
@@ -193,7 +193,7 @@ class DeliveryStream:
             self._opening.consumer_instance,
             attached=True,
         )
-        deliveries = (await self._broker.lease(queue, verb)).deliveries
+        deliveries = (await self._broker.leasing.lease(queue, verb)).deliveries
         if deliveries:
             self._window.add(deliveries)
             messages = [encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in deliveries]

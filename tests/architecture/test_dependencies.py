@@ -69,6 +69,7 @@ BROKER_DOMAIN = [
         "writer",
         "admission",
         "backlog",
+        "leasing",
         "pull",
         "redrive",
         "redriver",
