@@ -5,6 +5,7 @@ SQLite is opened for durability: write-ahead log, ``synchronous=FULL`` (a commit
 """
 
 import fcntl
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -45,9 +46,11 @@ class Database:
 
     def __init__(self, url: str, metadata: sa.MetaData, version: int) -> None:
         self._lock: IO[str] | None = None
+        self._claim: sa.Connection | None = None
         try:
             self.engine = _engine(url)
             self._lock = _lock(self.engine.url)
+            self._claim = _claim(self.engine, metadata)
             with self.engine.begin() as connection:
                 _ensure_schema(connection, metadata, version)
         except (exc.SQLAlchemyError, ImportError, ValueError) as error:  # the latter two: no driver, no port number
@@ -59,6 +62,9 @@ class Database:
 
     def close(self) -> None:
         """Close every connection and give up the lock; safe twice."""
+        if self._claim is not None:
+            self._claim.close()
+            self._claim = None
         if hasattr(self, "engine"):
             self.engine.dispose()
         if self._lock is not None:
@@ -109,6 +115,18 @@ def _lock(url: sa.URL) -> IO[str] | None:
         lock.close()
         raise DatabaseError(f"{url.database} is in use by another process") from error
     return lock
+
+
+def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
+    """PostgreSQL's lock against a second process: it lasts as long as the connection that holds it."""
+    if engine.dialect.name != "postgresql":
+        return None
+    connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    key = zlib.crc32(",".join(sorted(metadata.tables)).encode())
+    if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one():
+        connection.close()
+        raise DatabaseError(f"database {engine.url.database} is in use by another process")
+    return connection
 
 
 def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:

@@ -30,6 +30,7 @@ class Redriver:
         self._broker, self._writer, self._clock, self._identifiers = broker, writer, clock, identifiers
         self._tasks: dict[str, RedriveTask] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
+        self._steps: dict[str, asyncio.Future[RedriveTask]] = {}
 
     def start(self) -> None:
         """Go on with what an earlier run left."""
@@ -40,10 +41,7 @@ class Redriver:
 
     async def stop(self) -> None:
         """Stop between two steps; the next start goes on."""
-        loops = list(self._loops.values())
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        await asyncio.gather(*(self._halt(key) for key in list(self._loops)))
 
     async def create(self, wanted: RedriveTask, *, validate_only: bool = False) -> RedriveTask:
         """Begin a task, or only count what it would move.
@@ -83,10 +81,7 @@ class Redriver:
     async def cancel(self, redrive_task_id: str) -> RedriveTask:
         """Stop a task; one that has ended stays as it is. Raises RedriveTaskNotFound."""
         self.get(redrive_task_id)
-        loop = self._loops.get(redrive_task_id)
-        if loop is not None:
-            loop.cancel()
-            await asyncio.gather(loop, return_exceptions=True)
+        await self._halt(redrive_task_id)
         task = self.get(redrive_task_id)
         if task.state is RedriveState.RUNNING:
             await self._step(replace(task, state=RedriveState.CANCELLED), 0)
@@ -99,10 +94,23 @@ class Redriver:
             if other.queue == task.queue and other.state is RedriveState.RUNNING:
                 raise RedriveUnderWay(task.queue, other.redrive_task_id)
 
+    async def _halt(self, key: str) -> None:
+        """End a task's loop, and wait for the step under way: what it moves has to be counted."""
+        if (loop := self._loops.get(key)) is not None:
+            loop.cancel()
+            await asyncio.gather(loop, return_exceptions=True)
+        if (step := self._steps.pop(key, None)) is not None:
+            await asyncio.gather(step, return_exceptions=True)
+
     def _begin(self, task: RedriveTask) -> None:
         key = task.redrive_task_id
         loop = self._loops[key] = begin_loop(self._run(task), f"redrive {key}")
-        loop.add_done_callback(lambda _: self._loops.pop(key, None))
+        loop.add_done_callback(lambda _: self._forget(key))
+
+    def _forget(self, key: str) -> None:
+        self._loops.pop(key, None)
+        if (step := self._steps.get(key)) is not None and step.done():
+            del self._steps[key]
 
     async def _run(self, task: RedriveTask) -> None:
         while task.state is RedriveState.RUNNING:
@@ -110,7 +118,8 @@ class Redriver:
             limit = max(1, min(STEP, round(rate / 10))) if rate else STEP
             begun, before = self._clock.now(), task.moved_count
             try:
-                task = await asyncio.shield(asyncio.ensure_future(self._step(task, limit)))
+                step = self._steps[task.redrive_task_id] = asyncio.ensure_future(self._step(task, limit))
+                task = await asyncio.shield(step)
             except BatonError as error:
                 log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
                 await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
