@@ -1,10 +1,8 @@
-"""``python -m queue_service``: run the broker."""
+"""``python -m queue_service``: run the broker, or check a file of declared queues."""
 
 import sys
 
-from mesh.program import run
-from queue_service.app import build
-from queue_service.settings import QueueSettings
+from queue_service.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(run("queue_service", QueueSettings, build, lambda settings: settings.listen))
+    sys.exit(main())

@@ -57,13 +57,13 @@ async def test_the_commands_of_a_document_work(mesh: MeshProcesses, document: st
     for there, here in (
         ("127.0.0.1:50051", mesh.signup.address),
         ("127.0.0.1:50052", mesh.queue.address),
-        (".venv/bin/buf", str(Path(sys.executable).with_name("buf"))),
+        (".venv/bin/", f"{Path(sys.executable).parent}/"),
     ):
         text = text.replace(there, here)
 
-    output = await run(text, mesh.folder)
+    output = await run(text, ROOT)
 
-    assert len(answers(output)) >= 3
+    assert output.count("{\n") >= 3
 
 
 async def test_the_readme_tells_the_truth_about_its_queue(mesh: MeshProcesses) -> None:
