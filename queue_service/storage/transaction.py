@@ -11,6 +11,7 @@ from queue_service.errors import QueueNotFound
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
+from queue_service.storage.bulk_insert import bulk_insert
 from queue_service.storage.rows import message_of, message_values, raw_id, state_of, state_values
 from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS
 from queue_service.storage.selection import Effects, blocked, new_state
@@ -135,8 +136,8 @@ class Transaction:
             state = new_state(message, serial)
             states.append(blocked(state) if state.ordering_key in held else state)
             held |= {state.ordering_key} - {""}
-        self.connection.execute(sa.insert(MESSAGES), [message_values(queue.number, message) for message in messages])
-        self.connection.execute(sa.insert(DELIVERIES), [state_values(queue.number, state) for state in states])
+        bulk_insert(self.connection, MESSAGES, [message_values(queue.number, message) for message in messages])
+        bulk_insert(self.connection, DELIVERIES, [state_values(queue.number, state) for state in states])
         self.count(queue, "messages", len(states))
         self.count(queue, "blocked", sum(state.blocked for state in states))
         self.count(queue, "bytes", sum(state.size for state in states))
