@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-MICROSECOND = 1
 MILLISECOND = 1_000
 SECOND = 1_000_000
 

@@ -144,7 +144,6 @@ class _Guarded:
             # RetryInfo says when to come back; a transparent retry by the caller's library would come sooner.
             trailers.append(("grpc-retry-pushback-ms", "-1"))
         status = abort_arguments(to_status(error, self._domain))
-        context.set_trailing_metadata((*trailers, *status.trailing_metadata))
         await context.abort(status.code, status.details, (*trailers, *status.trailing_metadata))
 
     def _unforeseen(self, error: Exception) -> BatonError:

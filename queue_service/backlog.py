@@ -6,13 +6,11 @@ from mesh.clock import Clock
 from queue_service.catalog import Catalog
 from queue_service.errors import MessageLeased, MessageNotFound
 from queue_service.queue_definition import Pause, Queue
-from queue_service.storage.selection import wire_bytes
+from queue_service.storage.selection import MAX_WIRE_BYTES, wire_bytes
 from queue_service.storage.verbs import Peek, Purge, Settled, Stats
 from queue_service.storage.views import Filter, Peeked, Position, QueueStats
 from queue_service.writer import Writer
 
-#: Bytes of messages in one page at most; gRPC's default limit of a message received is 4 MiB.
-MAX_PAGE_BYTES = 3 * 1024 * 1024
 # Body, attributes and the record of a dead letter: a page with room for this has not been cut short by its bytes.
 LARGEST_MESSAGE = 1024 * 1024 + 64 * 1024
 
@@ -44,8 +42,8 @@ class Backlog:
         Raises:
             QueueNotFound
         """
-        found = await self._writer.execute(Peek(queue_name, self._clock.now(), limit, MAX_PAGE_BYTES, wanted, after))
-        room = MAX_PAGE_BYTES - sum(wire_bytes(peeked.state) for peeked in found)
+        found = await self._writer.execute(Peek(queue_name, self._clock.now(), limit, MAX_WIRE_BYTES, wanted, after))
+        room = MAX_WIRE_BYTES - sum(wire_bytes(peeked.state) for peeked in found)
         return found, bool(found) and (len(found) == limit or room < LARGEST_MESSAGE)
 
     async def get(self, queue_name: str, message_id: str) -> Peeked:

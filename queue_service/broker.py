@@ -14,10 +14,11 @@ from queue_service.lease_id import LeaseIds
 from queue_service.leasing import Leasing
 from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
-from queue_service.pull import MAX_BATCH_BYTES, Pull
+from queue_service.pull import Pull
 from queue_service.queue_definition import Queue
 from queue_service.reaper import Reaper
 from queue_service.settlement import Action, Extend, LeaseOutcome, Settlement
+from queue_service.storage.selection import MAX_WIRE_BYTES
 from queue_service.storage.verbs import (
     Expire,
     GivenUp,
@@ -114,7 +115,7 @@ class Broker:
             while not self.draining.is_set():
                 now = self._clock.now()
                 until = push_lease_end(queue, now)
-                verb = Lease(queue.name, now, until, limit, MAX_BATCH_BYTES, linger, consumer_instance, attached=True)
+                verb = Lease(queue.name, now, until, limit, MAX_WIRE_BYTES, linger, consumer_instance, attached=True)
                 leased = await self.leasing.lease(self.catalog.get(queue.name), verb)
                 if leased.deliveries:
                     return leased.deliveries

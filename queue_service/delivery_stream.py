@@ -16,11 +16,11 @@ from mesh.status import to_status
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.broker import Broker
 from queue_service.message_encoding import encode_delivery
-from queue_service.pull import MAX_BATCH_BYTES
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import Waiter
 from queue_service.settlement import Action, Release, Retry
 from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
+from queue_service.storage.selection import MAX_WIRE_BYTES
 from queue_service.storage.verbs import Lease as LeaseVerb
 from queue_service.window import Window
 
@@ -182,7 +182,7 @@ class DeliveryStream:
         if not limit or self._drained or self._broker.draining.is_set():
             return False
         now = self._clock.now()
-        room = min(MAX_BATCH_BYTES, self._window.free_bytes)
+        room = min(MAX_WIRE_BYTES, self._window.free_bytes)
         verb = LeaseVerb(
             queue.name,
             now,

@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 
 from queue_service.queue_definition import Queue
+from queue_service.storage.selection import MAX_WIRE_BYTES
 from queue_service.storage.verbs import Lease
-
-#: Bytes of messages in one batch at most: gRPC's default limit is 4 MiB, and framing needs room.
-MAX_BATCH_BYTES = 3 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +27,7 @@ class Pull:
             now=now,
             until=now + (own if self.visibility_timeout is None else self.visibility_timeout),
             limit=self.max_messages or queue.consumer.max_batch_size,
-            max_bytes=self.max_bytes or MAX_BATCH_BYTES,
+            max_bytes=self.max_bytes or MAX_WIRE_BYTES,
             consumer_instance=self.consumer_instance,
             request_id=self.request_id,
         )

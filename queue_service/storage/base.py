@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.storage.verbs import Verb
@@ -38,8 +37,3 @@ class MessageStore(Protocol):
 
     def close(self) -> None:
         """Release everything. Safe twice."""
-
-
-def refused(result: Any) -> bool:
-    """Whether a result of `MessageStore.apply` is a refusal."""
-    return isinstance(result, BatonError)

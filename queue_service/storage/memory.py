@@ -16,9 +16,6 @@ from queue_service.storage import selection, verbs, views
 from queue_service.storage.memory_queue import MemoryQueue
 from queue_service.storage.selection import Effects, check_backlog
 
-# Ready messages that are counted at most, where a count is a hint.
-COUNT_LIMIT = 1000
-
 
 class MemoryStore:
     """A message store of plain dictionaries; see `queue_service.storage.base`."""
@@ -141,7 +138,7 @@ class MemoryStore:
         left = ready[len(taken) :]
         delayed = (due_at for due_at, _ in contents.line if due_at > verb.now)
         next_at = left[0].due_at if left else next(delayed, None)
-        return verbs.Leased(contents.deliveries(taken), next_at, min(len(left), COUNT_LIMIT))
+        return verbs.Leased(contents.deliveries(taken), next_at, min(len(left), selection.COUNT_LIMIT))
 
     def _settle(self, verb: verbs.Settle) -> verbs.Settled:
         contents = self._of(verb.queue)

@@ -14,8 +14,10 @@ from queue_service.settlement import LeaseOutcome
 from queue_service.storage.verbs import GivenUp, Lease, Peek, Send, SendResult, Settled
 from queue_service.storage.views import Filter, Peeked, Place, Position
 
-#: Bytes on the wire of one batch at most; gRPC's default limit of a message received is 4 MiB.
+#: Bytes on the wire of one batch or page at most; gRPC's default limit of a message received is 4 MiB.
 MAX_WIRE_BYTES = 3 * 1024 * 1024
+#: Ready messages that are counted at most: the count is a hint, and a long line must not be walked for it.
+COUNT_LIMIT = 1000
 
 
 def chosen(ready: Iterable[DeliveryState], verb: Lease) -> list[DeliveryState]:

@@ -9,9 +9,6 @@ from queue_service.storage.rows import raw_id, state_of
 from queue_service.storage.schema import DELIVERIES
 from queue_service.storage.transaction import Transaction, chunks
 
-# Ready messages that are counted at most: the count is a hint, and a long line must not be walked for it.
-COUNT_LIMIT = 1000
-
 _LINE = (
     sa.select(DELIVERIES)
     .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LINE)
@@ -105,7 +102,7 @@ def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list
 
 
 def _ready_count(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int:
-    parameters = {"of_queue": queue.number, "now": verb.now, "most": COUNT_LIMIT}
+    parameters = {"of_queue": queue.number, "now": verb.now, "most": selection.COUNT_LIMIT}
     count: int = transaction.connection.execute(_READY_COUNT, parameters).scalar_one()
     return count
 
