@@ -1,11 +1,11 @@
 # Two commands are all a newcomer needs: `make run` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-DISTRIBUTIONS := protos mesh queue_service email_service signup_service
+DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_client
 SETUP_INPUTS := requirements.txt $(DISTRIBUTIONS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check generate clean
+.PHONY: help setup run test torture check generate clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ run: setup ## start the mesh: broker, email and sign-up, until Ctrl-C
 
 test: setup ## run every test
 	$(BIN)/python -m pytest
+
+torture: setup ## the long run: 25 times as many random lives and random bytes
+	BATON_TORTURE=1 $(BIN)/python -m pytest tests/conformance/test_contract_machine.py tests/service/test_fuzzed_requests.py tests/service/test_fuzzed_handlers.py
 
 check: setup ## formatting, lint, types, contracts: what must hold before a push
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Write requirements.txt: exact pins with hashes, no addresses, for all five distributions and the tools.
+"""Write requirements.txt: exact pins with hashes, no addresses, for all distributions and the tools.
 
 Needs uv (``pip install uv``); only who changes a dependency runs it.
 """
@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DISTRIBUTIONS = ("protos", "mesh", "queue_service", "email_service", "signup_service")
+DISTRIBUTIONS = ("protos", "mesh", "queue_service", "email_service", "signup_service", "baton_client")
 
 
 def declared() -> set[str]:

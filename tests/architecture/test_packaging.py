@@ -26,6 +26,7 @@ DATA = {
     "queue_service": {"queue_service/queues.toml"},
     "email_service": {"email_service/templates/registration_confirmation.txt"},
     "signup_service": set(),
+    "baton_client": set(),
 }
 
 
@@ -88,6 +89,21 @@ def test_a_service_needs_contracts_and_mesh_and_no_other_service(wheels: dict[st
 
 def test_the_contracts_need_only_grpc_and_protobuf(wheels: dict[str, Path]) -> None:
     assert {one.name for one in requirements(wheels["protos"])} == {"grpcio", "protobuf"}
+
+
+def test_the_client_needs_the_contracts_and_grpc_alone(wheels: dict[str, Path]) -> None:
+    assert {one.name for one in requirements(wheels["baton_client"])} == {"baton-contracts", "grpcio"}
+
+
+def test_the_client_is_usable_from_its_wheels_alone(tmp_path: Path, wheels: dict[str, Path]) -> None:
+    python = environment(tmp_path / "alone", wheels["protos"], wheels["baton_client"])
+
+    code = (
+        "import baton_client, sys; sys.exit(any(name in sys.modules for name in ('mesh', 'google.rpc', 'structlog')))"
+    )
+    done = subprocess.run([python, "-c", code], cwd=tmp_path, env={}, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_broker_runs_from_its_wheels_alone(python: Path, tmp_path: Path) -> None:

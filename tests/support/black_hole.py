@@ -1,4 +1,4 @@
-"""A TCP proxy that a test can turn into a black hole: connections stay open and nothing comes through any more."""
+"""A TCP proxy whose connections a test can break, or turn into black holes: open, and nothing comes through."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,6 +18,11 @@ class Proxy:
     def swallow(self) -> None:
         """From now on read everything and pass on nothing, as a machine does that has lost its power."""
         self._passing = False
+
+    def cut(self) -> None:
+        """Break the connections that there are; new ones pass."""
+        for task in self._tasks:
+            task.cancel()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)

@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.support.tool import ROOT
 
 SERVICES = ("queue_service", "email_service", "signup_service")
-PACKAGES = (*SERVICES, "mesh")
+CLIENT = "baton_client"
+PACKAGES = (*SERVICES, "mesh", CLIENT)
 
 
 def modules(*packages: str) -> list[Path]:

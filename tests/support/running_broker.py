@@ -17,12 +17,13 @@ from baton.queue.v1 import (
 from baton.queue.v1.consumer_service_pb2_grpc import ConsumerServiceStub
 from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
 from baton.queue.v1.queue_service_pb2_grpc import QueueServiceStub
+from mesh.channel import open_channel
 from mesh.clock import Clock, SystemClock
 from queue_service.app import QueueApplication
 from queue_service.queue_definition import Queue
 from queue_service.storage.base import MessageStore
 from queue_service.storage.memory import MemoryStore
-from tests.support.running import running
+from tests.support.running import serving
 
 
 @dataclass
@@ -31,6 +32,7 @@ class RunningBroker:
 
     channel: grpc.aio.Channel
     application: QueueApplication
+    address: str = ""
 
     def __post_init__(self) -> None:
         self.queues = QueueServiceStub(self.channel)
@@ -70,12 +72,16 @@ class RunningBroker:
 
 @asynccontextmanager
 async def running_broker(
-    store: MessageStore | None = None, *, clock: Clock | None = None, declared: Sequence[Queue] = ()
+    store: MessageStore | None = None,
+    *,
+    clock: Clock | None = None,
+    declared: Sequence[Queue] = (),
+    listen: str = "127.0.0.1:0",
 ) -> AsyncIterator[RunningBroker]:
     """Serve a broker on a free port; in memory unless a store is given."""
     application = QueueApplication(store or MemoryStore(), declared, clock or SystemClock(), push_grace=0.2)
-    async with running(application) as channel:
-        yield RunningBroker(channel, application)
+    async with serving(application, listen) as address, open_channel(address) as channel:
+        yield RunningBroker(channel, application, address)
 
 
 def duration(seconds: float) -> Duration:

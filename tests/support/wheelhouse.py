@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 from tests.support.tool import ROOT, python
 
-DISTRIBUTIONS = ("protos", "mesh", "queue_service", "email_service", "signup_service")
+DISTRIBUTIONS = ("protos", "mesh", "queue_service", "email_service", "signup_service", "baton_client")
 
 
 def build(source: str, target: Path) -> Path:
