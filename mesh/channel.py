@@ -32,22 +32,29 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
-def open_channel(target: str, *, packages: Sequence[str] = (), timeout: float = DEFAULT_TIMEOUT) -> grpc.aio.Channel:
+def open_channel(
+    target: str, *, packages: Sequence[str] = (), timeout: float = DEFAULT_TIMEOUT, healthy_only: bool = False
+) -> grpc.aio.Channel:
     """A channel to ``target`` with the retry policies that the contracts in ``packages`` ship.
 
     Args:
         target: a gRPC target, such as ``127.0.0.1:50052`` or ``unix:/run/baton/email.sock``.
         packages: contracts whose ``service_config.json`` applies, such as ``queue``.
         timeout: seconds for a unary call that sets none; a call being served bounds it further.
+        healthy_only: use no address whose health service says that it does not serve; one without a health service
+            serves.
     """
-    options = (*OPTIONS, ("grpc.service_config", json.dumps(service_config(packages))))
+    options = (*OPTIONS, ("grpc.service_config", json.dumps(service_config(packages, healthy_only=healthy_only))))
     interceptors = [_UnaryInterceptor(timeout), _ResponseStreamInterceptor()]
     return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
 
 
-def service_config(packages: Sequence[str]) -> dict[str, Any]:
+def service_config(packages: Sequence[str], *, healthy_only: bool = False) -> dict[str, Any]:
     """The contracts' service configs as one, with calls spread over every address of a target."""
     merged: dict[str, Any] = {"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": []}
+    if healthy_only:
+        # The health of the whole server: it may well not know the service by the name that it is called by.
+        merged["healthCheckConfig"] = {"serviceName": ""}
     for package in packages:
         text = files("baton").joinpath(package, "v1", "service_config.json").read_text(encoding="utf-8")
         config = json.loads(text)

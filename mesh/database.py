@@ -139,6 +139,12 @@ def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: in
     found = connection.execute(sa.select(versions.c.version)).scalar_one()
     if found != version:
         raise DatabaseError(f"the database has schema version {found}, this release needs {version}")
+    for index in (index for table in metadata.sorted_tables for index in sorted(table.indexes, key=_name)):
+        index.create(connection, checkfirst=True)
+
+
+def _name(index: sa.Index) -> str:
+    return str(index.name)
 
 
 def _text(error: Exception) -> str:

@@ -108,13 +108,11 @@ def _known_enum(field: FieldDescriptor) -> Check:
     known = field.enum_type.values_by_number if field.enum_type is not None else {}
 
     def check(value: Any, _: int) -> tuple[str, str] | None:
-        values = value if field.is_repeated else (value,)
-        unknown = [number for number in values if number not in known]
-        return (
-            ("", f"has no value {unknown[0]}; there are {', '.join(sorted(v.name for v in known.values()))}")
-            if unknown
-            else None
-        )
+        for index, number in enumerate(value if field.is_repeated else (value,)):
+            if number not in known:
+                names = ", ".join(sorted(v.name for v in known.values()))
+                return f"[{index}]" if field.is_repeated else "", f"has no value {number}; there are {names}"
+        return None
 
     return check
 
@@ -154,6 +152,18 @@ def _item_count(limit: int, _: FieldDescriptor, *, least: bool) -> Check:
         if (count >= limit) if least else (count <= limit):
             return None
         return "", f"must have at {'least' if least else 'most'} {limit} items, has {count}"
+
+    return check
+
+
+def _item_bytes(bounds: tuple[int, int], _: FieldDescriptor) -> Check:
+    least, most = bounds
+
+    def check(value: Any, _: int) -> tuple[str, str] | None:
+        for index, item in enumerate(value):
+            if not least <= (size := size_of(item)) <= most:
+                return f"[{index}]", f"must have {least} to {most} bytes, has {size}"
+        return None
 
     return check
 
@@ -221,6 +231,7 @@ _RULES: dict[str, Callable[[Any, FieldDescriptor], Check]] = {
     "max_bytes": _max_bytes,
     "min_items": lambda limit, field: _item_count(limit, field, least=True),
     "max_items": lambda limit, field: _item_count(limit, field, least=False),
+    "item_bytes": _item_bytes,
     "min": lambda limit, field: _bound_check(limit, field, least=True),
     "max": lambda limit, field: _bound_check(limit, field, least=False),
     "regex": _regex,

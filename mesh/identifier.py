@@ -13,12 +13,18 @@ class Identifiers:
 
     The 12 bits after the millisecond count within it (RFC 9562, method 1); an overflow borrows from the next
     millisecond.
+
+    Args:
+        clock: the time.
+        random: the rest of each.
+        after: an identifier that an earlier maker made, all of which these follow, whatever the clock says; empty for
+            none.
     """
 
-    def __init__(self, clock: Clock, random: Random | None = None) -> None:
+    def __init__(self, clock: Clock, random: Random | None = None, *, after: str = "") -> None:
         self._clock = clock
         self._random: Callable[[int], int] = (random or SystemRandom()).getrandbits
-        self._last = 0
+        self._last = (int(after[:8] + after[9:13], 16) << _COUNTER_BITS | int(after[15:18], 16)) if after else 0
 
     def __call__(self) -> str:
         """The next identifier."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from mesh.nul_text import any_text
 from mesh.outbox import OutboxEntry
 
 
@@ -22,7 +23,7 @@ class OutboxTable:
             sa.Column("value", sa.LargeBinary, nullable=False),
             sa.Column("attributes", sa.Text, nullable=False),
             sa.Column("due_at", sa.BigInteger, nullable=False),
-            sa.Column("last_error", sa.Text, nullable=False, default=""),
+            sa.Column("last_error", any_text(), nullable=False, default=""),
         )
         sa.Index("outbox_due", self.table.c.due_at, self.table.c.position)
 

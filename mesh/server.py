@@ -34,6 +34,10 @@ OPTIONS: tuple[tuple[str, int], ...] = (
         "grpc.absolute_max_metadata_size",
         16_384,
     ),  # between a soft and a hard limit refusal is a matter of chance
+    # A caller that has gone dark holds a stream open, and what was delivered on it, until a ping finds it out.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )

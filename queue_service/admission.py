@@ -1,5 +1,6 @@
 """A producer's message made the broker's: times resolved against the queue, as one pure function."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mesh.errors import InvalidArgument, Violation
@@ -9,6 +10,26 @@ from queue_service.queue_definition import DAY, Queue
 #: How far ahead a delivery, or an expiry, may be fixed.
 MAX_DELAY = 7 * DAY
 MAX_TTL = 30 * DAY
+
+
+def admit_all(
+    messages: Sequence[NewMessage], queue: Queue, identifiers: Callable[[], str], now: int, path: str
+) -> tuple[Message, ...]:
+    """The messages to store; ``path`` has room for the number of a message.
+
+    Raises:
+        InvalidArgument: of all of them, the times outside what the contract allows.
+    """
+    admitted: list[Message] = []
+    violations: list[Violation] = []
+    for index, message in enumerate(messages):
+        try:
+            admitted.append(admit(message, queue, identifiers(), now, path.format(index)))
+        except InvalidArgument as error:
+            violations += error.violations
+    if violations:
+        raise InvalidArgument(violations)
+    return tuple(admitted)
 
 
 @dataclass(frozen=True, slots=True)

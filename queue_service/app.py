@@ -50,7 +50,7 @@ class QueueApplication:
     ) -> None:
         self._declared = declared
         self._clock, self._push_grace = clock, push_grace
-        identifiers = Identifiers(clock)
+        identifiers = Identifiers(clock, after=store.newest_id)
         self._writer = Writer(store)
         self._catalog = Catalog(self._writer, clock)
         self.broker = Broker(self._catalog, self._writer, LeaseIds(store.secret), clock, identifiers)

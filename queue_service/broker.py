@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from mesh.clock import SECOND, Clock
 from mesh.identifier import Identifiers
 from mesh.telemetry import get_logger
-from queue_service.admission import admit
+from queue_service.admission import admit_all
 from queue_service.backlog import Backlog
 from queue_service.catalog import Catalog
 from queue_service.errors import QueueIsPushed
@@ -16,7 +16,7 @@ from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
 from queue_service.pull import Pull
 from queue_service.queue_definition import Queue
-from queue_service.reaper import Reaper
+from queue_service.reaper import LONGEST_WAIT, Reaper
 from queue_service.settlement import Action, Extend, LeaseOutcome, Settlement
 from queue_service.storage.selection import MAX_WIRE_BYTES
 from queue_service.storage.verbs import (
@@ -82,10 +82,7 @@ class Broker:
             QueueNotFound, BacklogFull, DeduplicationIdReused, InvalidArgument
         """
         queue, now = self.catalog.get(queue_name), self._clock.now()
-        admitted = tuple(
-            admit(message, queue, self._identifiers(), now, path.format(index))
-            for index, message in enumerate(messages)
-        )
+        admitted = admit_all(messages, queue, self._identifiers, now, path)
         results = await self._writer.execute(Send(queue_name, admitted, now, request_id))
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
         if len(later) < len(admitted):
@@ -171,11 +168,9 @@ class Broker:
         """Wake and watch for what a change of the store made ready, and log what it gave up."""
         for name, at in settled.ready_at.items():
             self.leasing.ready(name, at)
+            self._reaper.note(name, self._clock.now() + LONGEST_WAIT)  # what moved there may be all that it holds
         for given_up in settled.given_up:
             _log_given_up(queue_name, given_up)
-            if given_up.dead_letter_queue:
-                retention = self.catalog.get(given_up.dead_letter_queue).message_retention
-                self._reaper.note(given_up.dead_letter_queue, self._clock.now() + retention)
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
         if before is not None and after is None:

@@ -11,11 +11,12 @@ from mesh.clock import Clock
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of
 from queue_service.broker import Broker
-from queue_service.delivery_stream import DeliveryStream, checked_opening
+from queue_service.delivery_stream import DeliveryStream
 from queue_service.message_encoding import encode_delivery
 from queue_service.pull import Pull
 from queue_service.queue_encoding import encode_state
 from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
+from queue_service.stream_request import checked_opening
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -63,7 +64,15 @@ class ConsumerServicer(ConsumerServiceServicer):
         """Deliver, settle and control the flow on one stream."""
         opening = await anext(request_iterator, None)
         stream = DeliveryStream(checked_opening(opening, self._rules), self._broker, self._rules, self._clock)
-        async for response in stream.run(request_iterator):
+
+        async def reaches(last: pb.StreamMessagesResponse) -> bool:
+            try:
+                await context.write(last)
+            except grpc.aio.BaseError:
+                return False
+            return True
+
+        async for response in stream.run(request_iterator, reaches):
             yield response
 
 

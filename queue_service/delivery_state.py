@@ -6,7 +6,8 @@
       '------------------'---- reject ----------------------> dead
 
 A message that waits for its time is READY with ``due_at`` ahead: delayed. ``lapsed`` remembers that the last lease ran
-out instead of being settled, so a late settlement of it can still count while nobody else has had the message.
+out, or was lost with its stream, instead of being settled, so a late settlement of it can still count while nobody else
+has had the message.
 
 Of the messages of one ordering key only the oldest is in this picture: the others are BLOCKED until it is gone or dead,
 so a retry holds up its key and nothing else.
@@ -18,7 +19,7 @@ from enum import IntEnum
 from queue_service.message import AttemptFailure, DeadLetterReason, Lease
 from queue_service.queue_definition import RetryPolicy
 from queue_service.retry_policy import is_final, retry_delay, spread_of
-from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Reject, Release, Retry
+from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Lost, Reject, Release, Retry
 
 LEASE_EXPIRED = "LEASE_EXPIRED"
 # The contract keeps the last ten failures, codes of 64 bytes and descriptions of 2 KiB, and cuts what is longer.
@@ -126,6 +127,8 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
     if lease.delivery != state.serial or not (state.leased or state.lapsed):
         return Transition(LeaseOutcome.LEASE_LOST)
     late = state.lapsed or now >= state.due_at
+    if isinstance(action, Lost):
+        return _lost(state, policy, action, now)
     if isinstance(action, Extend):
         return _extended(state, action, late=late)
     outcome = LeaseOutcome.APPLIED_LATE if late else LeaseOutcome.APPLIED
@@ -143,6 +146,13 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
         return _failed(state, policy, now, ended, outcome)
     released = replace(state, rank=Rank.LINE, due_at=now + action.delay)
     return Transition(outcome, released, total="released")
+
+
+def _lost(state: DeliveryState, policy: RetryPolicy, action: Lost, now: int) -> Transition:
+    if state.lapsed:  # the failure is on record
+        return Transition(LeaseOutcome.LEASE_LOST)
+    failure = Retry(code=action.code, description=action.description)
+    return _failed(state, policy, now, failure, LeaseOutcome.APPLIED, lapsed=True)
 
 
 def _extended(state: DeliveryState, action: Extend, *, late: bool) -> Transition:

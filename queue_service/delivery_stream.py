@@ -5,23 +5,24 @@ go through a short queue to the one place that writes: a consumer that does not 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from baton.queue.v1 import consumer_service_pb2 as pb
 from baton.queue.v1 import message_pb2
 from mesh.clock import SECOND, Clock, sleep_until
 from mesh.errors import BatonError, InvalidArgument, Violation
 from mesh.field_rules import FieldRules
-from mesh.status import to_status
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.broker import Broker
 from queue_service.message_encoding import encode_delivery
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import Waiter
-from queue_service.settlement import Action, Release, Retry
+from queue_service.settlement import Action, Lost, Release
 from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
+from queue_service.status_encoding import encode_status
 from queue_service.storage.selection import MAX_WIRE_BYTES
 from queue_service.storage.verbs import Lease as LeaseVerb
+from queue_service.stream_request import check_inner
 from queue_service.window import Window
 
 #: The contract promises a heartbeat at least every 15 s.
@@ -29,11 +30,11 @@ HEARTBEAT = 10 * SECOND
 #: Answers on their way to the consumer at most; the task that makes the next one waits.
 ANSWERS = 16
 STREAM_LOST = "STREAM_LOST"
-DOMAIN = "queue.baton"
 
 Requests = AsyncIterator[pb.StreamMessagesRequest]
 Response = pb.StreamMessagesResponse
 Notice = Response.Notice
+Reaches = Callable[[Response], Awaitable[bool]]
 
 
 class DeliveryStream:
@@ -66,15 +67,19 @@ class DeliveryStream:
         self._window = Window()
         self._set_window(opening.flow_control)
         self._answers: asyncio.Queue[Response | None] = asyncio.Queue(ANSWERS)
-        self._drained = self._paused = self._noticed_drain = False
-        self._failure: BatonError | None = None
+        self._drained = self._paused = self._noticed_drain = self._garbled = False
+        self._failure: Exception | None = None
         self._waiter: Waiter | None = None
 
-    async def run(self, requests: Requests) -> AsyncIterator[Response]:
+    async def run(self, requests: Requests, reaches: Reaches) -> AsyncIterator[Response]:
         """Everything the consumer is told.
 
         What it holds when the stream ends comes back: free after a half-close, a Drain or a stop of the broker, else as
         a failure.
+
+        Args:
+            requests: what the consumer says; gRPC ends a broken stream here just as it does a half-closed one.
+            reaches: writes a last word, and whether there was anybody to hear it: what tells the two apart.
 
         Raises:
             QueueNotFound, QueueIsPushed: the queue went, or changed, under the stream.
@@ -85,7 +90,9 @@ class DeliveryStream:
             yield self._opened()
             while (answer := await self._answers.get()) is not None:
                 yield answer
-            broken = False
+            broken = self._garbled or (
+                bool(self._window.held) and not await reaches(Response(heartbeat=self._beat_now()))
+            )
             if self._failure is not None:
                 raise self._failure
         finally:
@@ -101,7 +108,7 @@ class DeliveryStream:
         return Response(opened=opened)
 
     async def _give_back(self, *, lost: bool) -> None:
-        action: Action = Retry(code=STREAM_LOST, description="the stream broke") if lost else Release()
+        action: Action = Lost(code=STREAM_LOST, description="the stream broke") if lost else Release()
         if held := self._window.held:
             await self._broker.settle(self._queue_name, [(lease, action) for lease in held])
 
@@ -111,6 +118,8 @@ class DeliveryStream:
         try:
             async for request in requests:
                 await self._answers.put(await self._answer(request))
+        except Exception as error:  # of whatever kind: the stream must not end as if all were well
+            self._failure, self._garbled = error, True
         finally:
             await self._answers.put(None)
 
@@ -119,8 +128,7 @@ class DeliveryStream:
             check_inner(request, self._rules)
             answer = await self._do(request)
         except BatonError as error:
-            status = message_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
-            answer = Response(notice=Notice(kind=Notice.KIND_REQUEST_REJECTED, status=status))
+            answer = Response(notice=Notice(kind=Notice.KIND_REQUEST_REJECTED, status=encode_status(error)))
         answer.sequence = request.sequence
         self._look()
         return answer
@@ -133,10 +141,10 @@ class DeliveryStream:
                 return await self._extend(request.extend)
             case "flow_control":
                 self._set_window(request.flow_control)
-                return self._heartbeat(0)
+                return await self._heartbeat()
             case "drain":
                 self._drained = True
-                return self._heartbeat(0)
+                return await self._heartbeat()
             case "open":
                 raise InvalidArgument([Violation("open", "comes first, and once")])
             case _:
@@ -223,28 +231,15 @@ class DeliveryStream:
             if self._opening.keep_leases and (held := self._window.held):
                 _, until = await self._broker.extend(self._queue_name, held, self._visibility)
                 self._window.extend(held, until)
-            stats, _ = await self._broker.backlog.stats(self._queue_name)
-            await self._answers.put(self._heartbeat(stats.ready_count))
+            await self._answers.put(await self._heartbeat())
 
-    def _heartbeat(self, ready_count: int) -> Response:
-        beat = Response.Heartbeat(server_time=instant_to(self._clock.now()), ready_count=ready_count)
-        return Response(heartbeat=beat)
+    async def _heartbeat(self) -> Response:
+        stats, _ = await self._broker.backlog.stats(self._queue_name)
+        return Response(heartbeat=self._beat_now(stats.ready_count))
+
+    def _beat_now(self, ready_count: int = 0) -> Response.Heartbeat:
+        return Response.Heartbeat(server_time=instant_to(self._clock.now()), ready_count=ready_count)
 
     def _look(self) -> None:
         if self._waiter is not None:
             self._waiter.wake()
-
-
-def checked_opening(request: pb.StreamMessagesRequest | None, rules: FieldRules) -> pb.StreamMessagesRequest.Open:
-    """What a stream begins with; raises InvalidArgument when it is not a sound Open."""
-    if request is None or request.WhichOneof("request") != "open":
-        raise InvalidArgument([Violation("open", "comes first, and once")])
-    check_inner(request, rules)
-    return request.open
-
-
-def check_inner(request: pb.StreamMessagesRequest, rules: FieldRules) -> None:
-    """Raise InvalidArgument when what a request carries breaks field rules: that request alone is refused."""
-    kind = request.WhichOneof("request")
-    if kind is not None and (violations := rules.check(getattr(request, kind), request.ByteSize())):
-        raise InvalidArgument([Violation(f"{kind}.{found.field}", found.description) for found in violations])

@@ -3,7 +3,8 @@
 BatonError (mesh.errors)
 |-- NotFound            QueueNotFound, MessageNotFound, RedriveTaskNotFound
 |-- AlreadyExists       QueueExists, DeduplicationIdReused, RequestIdReused, RedriveTaskExists
-|-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased
+|-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased,
+|                       RedriveFailed
 |-- Aborted             EtagMismatch, RedriveUnderWay
 `-- ResourceExhausted   BacklogFull
 """
@@ -75,6 +76,13 @@ class RedriveUnderWay(Aborted):
             f"redrive task {redrive_task_id!r} of queue {queue!r} is running",
             metadata={"queue": queue, "redrive_task": redrive_task_id},
         )
+
+
+class RedriveFailed(FailedPrecondition):
+    """A redrive task met a message that it can move nowhere, or its queue is gone."""
+
+    def __init__(self, redrive_task_id: str, said: str) -> None:
+        super().__init__("REDRIVE_FAILED", said, subject=redrive_task_id)
 
 
 class QueueExists(AlreadyExists):

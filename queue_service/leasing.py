@@ -80,7 +80,7 @@ class Leasing:
             raise QueueNotFound(queue_name)
 
     async def lease(self, queue: Queue, verb: Lease) -> Leased:
-        """Lease what is ready at this moment; nothing while the queue is paused.
+        """Lease what is ready at this moment; while the queue is paused, only what a repeat of a call has already.
 
         A caller that is cancelled leaves no lease behind.
 
@@ -88,12 +88,12 @@ class Leasing:
             QueueNotFound
         """
         if queue.paused(verb.now):
-            return _NOTHING
+            return await self._leased_before(verb)
         throttle = self._throttle(queue, verb.now)
         if throttle is not None:
             if not (allowed := throttle.available(verb.now)):
                 self._signal(queue.name).ready(throttle.next_at())
-                return _NOTHING
+                return await self._leased_before(verb)
             verb = replace(verb, limit=min(verb.limit, allowed))
             throttle.take(verb.limit)
         pending = self._writer.submit(verb)
@@ -109,6 +109,13 @@ class Leasing:
         if leased.deliveries:
             self._reaper.note(queue.name, verb.until)
         return leased
+
+    async def _leased_before(self, verb: Lease) -> Leased:
+        """The live leases of an earlier call with the same request id: no pause and no rate may strand them."""
+        if not verb.request_id:
+            return _NOTHING
+        leased = await self._writer.execute(replace(verb, limit=0))
+        return Leased(leased.deliveries, None, 0)
 
     def _signal(self, queue_name: str) -> ReadySignal:
         """The signal of a queue that is there; of one that is gone, one that nobody waits for."""

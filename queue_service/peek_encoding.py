@@ -1,6 +1,6 @@
 """What a peek shows, its filters and its page tokens, between protobuf and domain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from baton.queue.v1 import queue_service_pb2 as pb
 from mesh import page_token
@@ -32,30 +32,28 @@ def encode_peeked(peeked: Peeked, *, without_body: bool = False) -> pb.PeekedMes
     return encoded
 
 
-def decode_filter(states: Iterable[int], codes: Iterable[str]) -> Filter:
-    """The messages that a peek asks for; UNSPECIFIED asks for nothing in particular."""
-    return Filter(places=frozenset(Place(state) for state in states if state), codes=frozenset(codes))
+def decode_filter(states: Sequence[int], codes: Iterable[str]) -> Filter:
+    """The messages that a peek asks for; raises InvalidArgument for a state that no message is in."""
+    nowhere = [index for index, state in enumerate(states) if state == pb.PeekedMessage.STATE_UNSPECIFIED]
+    if nowhere:
+        said = "no message is in STATE_UNSPECIFIED; leave the states out for all"
+        raise InvalidArgument([Violation(f"states[{index}]", said) for index in nowhere])
+    return Filter(places=frozenset(Place(state) for state in states), codes=frozenset(codes))
 
 
-def encode_position(last: Peeked) -> str:
-    """The token of the page after a message."""
+def encode_position(last: Peeked, queue: str) -> str:
+    """The token of the page of a queue after a message."""
     at = position(last.state)
-    return page_token.encode(f"{at.rank}:{at.due_at}:{at.message_id}")
+    return page_token.encode(f"{at.rank}:{at.due_at}:{at.message_id}", _scope(queue))
 
 
-def decode_position(token: str) -> Position | None:
-    """The position in a token; None for the first page. Raises InvalidArgument for a token we did not make."""
+def decode_position(token: str, queue: str) -> Position | None:
+    """The position in a token; None for the first page. Raises InvalidArgument for a token of anything else."""
     if not token:
         return None
-    rank, _, rest = page_token.decode(token).partition(":")
-    due_at, _, message_id = rest.partition(":")
-    try:
-        return Position(int(rank), int(due_at), _checked(message_id))
-    except ValueError as error:
-        raise InvalidArgument([Violation("page_token", "is not a token of an earlier page")]) from error
+    rank, due_at, message_id = page_token.decode(token, _scope(queue)).split(":")
+    return Position(int(rank), int(due_at), message_id)
 
 
-def _checked(message_id: str) -> str:
-    if len(bytes.fromhex(message_id.replace("-", ""))) != 16:  # ValueError where it is no hexadecimal
-        raise ValueError(message_id)
-    return message_id
+def _scope(queue: str) -> str:
+    return f"messages of {queue}"

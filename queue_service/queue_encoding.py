@@ -1,5 +1,6 @@
 """Queues between protobuf and domain, update masks included."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -14,6 +15,8 @@ from queue_service.storage.views import QueueStats, Totals
 _QUEUE = Queue("")
 _CONSUMER = ConsumerSettings()
 _RETRIES = RetryPolicy()
+# More paths than a queue has fields are of no use, and naming each in an answer would take for ever.
+MAX_PATHS = 100
 # What a mask may name; a duration or a push target is replaced whole.
 _PATHS = frozenset(
     {field.name for field in pb.Queue.DESCRIPTOR.fields}
@@ -136,17 +139,14 @@ def _encode_consumer(consumer: ConsumerSettings) -> pb.ConsumerSettings:
     return encoded
 
 
-def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask, rules: FieldRules) -> Queue:
-    """``current`` with the fields in the mask taken from ``update``; one that is unset there gets its default.
-
-    An empty mask means the fields that ``update`` has set, ``*`` all of them.
-
-    Raises:
-        InvalidArgument: the mask names a field that a queue does not have, or the result breaks a rule.
-    """
-    paths = list(mask.paths) or list(_populated(update))
+def checked_paths(mask: FieldMask) -> list[str]:
+    """The paths in a mask; raises InvalidArgument where one names no field of a queue that can be set by itself."""
+    paths = list(mask.paths)
     if paths == ["*"]:
-        return decode_queue(update)
+        return paths
+    if len(paths) > MAX_PATHS:
+        said = f"must have at most {MAX_PATHS} items, has {len(paths)}"
+        raise InvalidArgument([Violation("update_mask.paths", said)])
     violations = [
         Violation(f"update_mask.paths[{index}]", f"a queue has no field {path[:64]!r}")
         for index, path in enumerate(paths)
@@ -154,6 +154,20 @@ def merge_queue(current: Queue, update: pb.Queue, mask: FieldMask, rules: FieldR
     ]
     if violations:
         raise InvalidArgument(violations)
+    return paths
+
+
+def merge_queue(current: Queue, update: pb.Queue, paths: Sequence[str], rules: FieldRules) -> Queue:
+    """``current`` with the fields at the paths taken from ``update``; one that is unset there gets its default.
+
+    No paths mean the fields that ``update`` has set, ``*`` all of them.
+
+    Raises:
+        InvalidArgument: the result breaks a rule.
+    """
+    paths = list(paths) or _populated(update)
+    if paths == ["*"]:
+        return decode_queue(update)
     merged, source = encode_queue(current, current.update_time), pb.Queue()
     source.CopyFrom(update)
     source.consumer.retry_policy.SetInParent()  # a path below a message that is unset would be passed over

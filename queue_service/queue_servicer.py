@@ -15,12 +15,22 @@ from queue_service.broker import Broker
 from queue_service.errors import QueueNotFound
 from queue_service.peek_encoding import decode_filter, decode_position, encode_peeked, encode_position
 from queue_service.queue_definition import Queue
-from queue_service.queue_encoding import PushHealth, decode_queue, encode_queue, encode_stats, merge_queue
+from queue_service.queue_encoding import (
+    PushHealth,
+    checked_paths,
+    decode_queue,
+    encode_queue,
+    encode_stats,
+    merge_queue,
+)
 from queue_service.redrive_encoding import decode_redrive_task, encode_redrive_task
 from queue_service.redriver import Redriver
 from queue_service.storage.views import Filter
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+# What page tokens are for.
+_QUEUES, _TASKS = "queues", "redrive tasks"
 
 
 class QueueServicer(QueueServiceServicer):
@@ -52,16 +62,21 @@ class QueueServicer(QueueServiceServicer):
     async def ListQueues(self, request: pb.ListQueuesRequest, context: Context) -> pb.ListQueuesResponse:
         """Show queues, by name."""
         size = page_token.page_size(request.page_size)
-        queues, last = self._catalog.page(page_token.decode(request.page_token), size)
-        token = page_token.encode(last) if last else ""
-        return pb.ListQueuesResponse(queues=[self._encode(queue) for queue in queues], next_page_token=token)
+        queues, last = self._catalog.page(page_token.decode(request.page_token, _QUEUES), size)
+        encoded = [self._encode(queue) for queue in queues]
+        count = page_token.fitting(encoded)
+        if count < len(queues):
+            last = queues[count - 1].name
+        token = page_token.encode(last, _QUEUES) if last else ""
+        return pb.ListQueuesResponse(queues=encoded[:count], next_page_token=token)
 
     async def UpdateQueue(self, request: pb.UpdateQueueRequest, context: Context) -> pb.UpdateQueueResponse:
         """Change a queue, or make it where the request allows."""
+        paths = checked_paths(request.update_mask)
 
         def change(current: Queue | None) -> Queue:
             if current is not None:
-                return merge_queue(current, request.queue, request.update_mask, self._rules)
+                return merge_queue(current, request.queue, paths, self._rules)
             if not request.allow_missing:
                 raise QueueNotFound(request.queue.name)
             return decode_queue(request.queue)
@@ -100,10 +115,12 @@ class QueueServicer(QueueServiceServicer):
         """Look at messages."""
         size = page_token.page_size(request.page_size)
         wanted = decode_filter(request.states, request.codes)
-        found, more = await self._backlog.peek(request.name, wanted, size, decode_position(request.page_token))
+        found, more = await self._backlog.peek(
+            request.name, wanted, size, decode_position(request.page_token, request.name)
+        )
         return pb.PeekMessagesResponse(
             messages=[encode_peeked(peeked, without_body=request.without_bodies) for peeked in found],
-            next_page_token=encode_position(found[-1]) if more else "",
+            next_page_token=encode_position(found[-1], request.name) if more else "",
         )
 
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.GetMessageResponse:
@@ -128,11 +145,13 @@ class QueueServicer(QueueServiceServicer):
     ) -> pb.ListRedriveTasksResponse:
         """Show redrives."""
         size = page_token.page_size(request.page_size)
-        tasks, last = self._redriver.page(request.queue, page_token.decode(request.page_token), size)
-        token = page_token.encode(last) if last else ""
-        return pb.ListRedriveTasksResponse(
-            redrive_tasks=[encode_redrive_task(task) for task in tasks], next_page_token=token
-        )
+        tasks, last = self._redriver.page(request.queue, page_token.decode(request.page_token, _TASKS), size)
+        encoded = [encode_redrive_task(task) for task in tasks]
+        count = page_token.fitting(encoded)
+        if count < len(tasks):
+            last = tasks[count - 1].redrive_task_id
+        token = page_token.encode(last, _TASKS) if last else ""
+        return pb.ListRedriveTasksResponse(redrive_tasks=encoded[:count], next_page_token=token)
 
     async def CancelRedriveTask(
         self, request: pb.CancelRedriveTaskRequest, context: Context

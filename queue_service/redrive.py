@@ -56,13 +56,24 @@ def destination_of(task: RedriveTask, message: Message) -> str:
     return task.destination or (message.dead_letter.source_queue if message.dead_letter else "")
 
 
+def nowhere_to_go(message_id: str, destination: str) -> str:
+    """Why a task stops at a message whose queue is not there."""
+    if not destination:
+        return f"message {message_id} was never dead-lettered and has no queue to go back to: name a destination"
+    return f"message {message_id} has no queue to go back to: {destination!r} is not there"
+
+
 def redriven(message: Message, destination: Queue, now: int) -> Message:
-    """The message as its old queue takes it back: its times begin anew, its story stays."""
+    """The message as its old queue takes it back: its times begin anew, its story stays.
+
+    One that was not to be delivered yet is still not to be: a redrive makes nothing early.
+    """
     story = message.dead_letter
+    later = message.deliver_time if message.deliver_time is not None and message.deliver_time > now else None
     return replace(
         message,
         send_time=now,
-        deliver_time=None,
-        expire_time=now + destination.message_retention,
+        deliver_time=later,
+        expire_time=(later or now) + destination.message_retention,
         dead_letter=None if story is None else replace(story, redrive_count=story.redrive_count + 1),
     )

@@ -2,10 +2,9 @@
 
 from baton.queue.v1 import queue_pb2 as pb
 from mesh.wire_time import instant_to
+from queue_service.errors import RedriveFailed
 from queue_service.redrive import RedriveTask
-
-#: google.rpc.Code
-_FAILED_PRECONDITION = 9
+from queue_service.status_encoding import encode_status
 
 
 def decode_redrive_task(task: pb.RedriveTask) -> RedriveTask:
@@ -38,6 +37,5 @@ def encode_redrive_task(task: RedriveTask) -> pb.RedriveTask:
         create_time=instant_to(task.create_time),
     )
     if task.error:
-        encoded.error.code = _FAILED_PRECONDITION
-        encoded.error.message = task.error
+        encoded.error.CopyFrom(encode_status(RedriveFailed(task.redrive_task_id, task.error)))
     return encoded

@@ -4,12 +4,13 @@ import asyncio
 from dataclasses import replace
 
 from mesh.clock import SECOND, Clock, sleep_until
-from mesh.errors import BatonError
+from mesh.errors import BatonError, InvalidArgument, NotFound, Violation
 from mesh.identifier import Identifiers
-from mesh.task_set import begin_loop
+from mesh.task_set import TaskSet, begin_loop
 from mesh.telemetry import get_logger
 from queue_service.broker import Broker
 from queue_service.errors import RedriveTaskExists, RedriveTaskNotFound, RedriveUnderWay
+from queue_service.queue_definition import DAY, Queue
 from queue_service.redrive import RedriveState, RedriveTask
 from queue_service.storage.selection import redrive_filter
 from queue_service.storage.verbs import Redrive
@@ -31,6 +32,8 @@ class Redriver:
         self._tasks: dict[str, RedriveTask] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._steps: dict[str, asyncio.Future[RedriveTask]] = {}
+        self._failing = TaskSet()
+        broker.catalog.listen(self._queue_changed)
 
     def start(self) -> None:
         """Go on with what an earlier run left."""
@@ -42,16 +45,20 @@ class Redriver:
     async def stop(self) -> None:
         """Stop between two steps; the next start goes on."""
         await asyncio.gather(*(self._halt(key) for key in list(self._loops)))
+        await self._failing.cancel()
 
     async def create(self, wanted: RedriveTask, *, validate_only: bool = False) -> RedriveTask:
         """Begin a task, or only count what it would move.
 
         Raises:
-            QueueNotFound, RedriveTaskExists, RedriveUnderWay
+            QueueNotFound, InvalidArgument, RedriveTaskExists, RedriveUnderWay
         """
         self._broker.catalog.get(wanted.queue)
         if wanted.destination:
             self._broker.catalog.get(wanted.destination)
+        if wanted.destination == wanted.queue:
+            said = f"must be another queue than the one that is emptied, is {wanted.destination!r}"
+            raise InvalidArgument([Violation("redrive_task.destination", said)])
         task = replace(
             wanted, redrive_task_id=wanted.redrive_task_id or self._identifiers(), create_time=self._clock.now()
         )
@@ -102,6 +109,20 @@ class Redriver:
         if (step := self._steps.pop(key, None)) is not None:
             await asyncio.gather(step, return_exceptions=True)
 
+    def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
+        """A task ends with its queue: whatever is made under that name is another one."""
+        if before is None or after is not None:
+            return
+        for task in self._tasks.values():
+            if task.queue == before.name and task.redrive_task_id in self._loops:
+                self._loops[task.redrive_task_id].cancel()
+                self._failing.begin(self._fail(task.redrive_task_id, f"queue {before.name!r} was deleted"))
+
+    async def _fail(self, key: str, said: str) -> None:
+        await self._halt(key)
+        if self._tasks[key].state is RedriveState.RUNNING:
+            await self._step(self._tasks[key].failed(said), 0)
+
     def _begin(self, task: RedriveTask) -> None:
         key = task.redrive_task_id
         loop = self._loops[key] = begin_loop(self._run(task), f"redrive {key}")
@@ -120,12 +141,16 @@ class Redriver:
             try:
                 step = self._steps[task.redrive_task_id] = asyncio.ensure_future(self._step(task, limit))
                 task = await asyncio.shield(step)
+            except NotFound as error:
+                task = await self._step(task.failed(error.message), 0)
             except BatonError as error:
                 log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
                 await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
                 continue
             if rate:
-                await sleep_until(self._clock, begun + round((task.moved_count - before) * SECOND / rate))
+                await sleep_until(
+                    self._clock, begun + round(min((task.moved_count - before) * SECOND / rate, float(DAY)))
+                )
         log.info("redrive ended", action="redrive_ended", redrive_task_id=task.redrive_task_id, state=task.state.name)
 
     async def _step(self, task: RedriveTask, limit: int) -> RedriveTask:

@@ -7,13 +7,12 @@ from baton.queue.v1 import message_pb2
 from baton.queue.v1 import producer_service_pb2 as pb
 from mesh.errors import BatonError, InvalidArgument, Unavailable
 from mesh.field_rules import FieldRules
-from mesh.status import to_status
 from queue_service.broker import Broker
 from queue_service.message_encoding import decode_message, encode_send_result
+from queue_service.status_encoding import encode_status
 
 #: Sends of one stream under way at once: enough to fill the commits, few enough to bound what they hold in memory.
 PIPELINE = 16
-DOMAIN = "queue.baton"
 
 Requests = AsyncIterator[pb.StreamSendMessagesRequest]
 
@@ -71,8 +70,7 @@ class SendStream:
                 request.queue, [decode_message(message) for message in self._checked(request)], request.request_id
             )
         except BatonError as error:
-            status = message_pb2.Status.FromString(to_status(error, DOMAIN).SerializeToString())
-            return pb.StreamSendMessagesResponse(sequence=request.sequence, error=status)
+            return pb.StreamSendMessagesResponse(sequence=request.sequence, error=encode_status(error))
         encoded = [encode_send_result(result) for result in results]
         return pb.StreamSendMessagesResponse(sequence=request.sequence, results=encoded)
 

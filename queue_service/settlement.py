@@ -42,7 +42,15 @@ class Extend:
     until: int
 
 
-Action = Ack | Retry | Release | Reject | Extend
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The consumer's stream broke: a failure like a lease that ran out, so that its last words still count."""
+
+    code: str
+    description: str
+
+
+Action = Ack | Retry | Release | Reject | Extend | Lost
 
 
 class LeaseOutcome(IntEnum):

@@ -62,6 +62,8 @@ class BatchCall:
         try:
             while isinstance(response := await self._read(call), pb.DeliverBatchResponse):
                 await self._heard(response)
+            if response is not grpc.aio.EOF:  # gRPC gives None for bytes that are no such message: far from an OK
+                return CallEnd(RemoteError("INTERNAL", "the handler answered with what is no DeliverBatchResponse"))
         except grpc.aio.AioRpcError as error:
             return CallEnd(read_error(error))
         except _HandlerSilentError:

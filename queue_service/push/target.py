@@ -30,9 +30,12 @@ class Target:
 
     def __init__(self, queue_name: str, address: str, clock: Clock) -> None:
         self._queue_name, self._address, self._clock = queue_name, address, clock
-        self.channel = open_channel(address)
+        self.channel = open_channel(address, healthy_only=True)
         self._breaker = Breaker(change_time=clock.now())
         self._connections = self._connections_at_failure = 0
+        # A channel to what is no target fails from the beginning, and whoever waits for it to change waits for ever,
+        # beyond the end of the event loop even; any other one is idle first.
+        self._sound = self.channel.get_state() is grpc.ChannelConnectivity.IDLE
         self._watch = begin_loop(self._count_connections(), f"watch of {address}")
 
     @property
@@ -57,6 +60,9 @@ class Target:
 
     async def connect(self) -> bool:
         """Whether there is a connection, made now if need be."""
+        if not self._sound:
+            self._unreached(f"{self._address} is no gRPC target")
+            return False
         try:
             await asyncio.wait_for(self.channel.channel_ready(), CONNECT_TIMEOUT)
         except TimeoutError:
@@ -93,7 +99,7 @@ class Target:
         self._breaker = self._breaker.failed(reason, self._clock.now())
 
     async def _count_connections(self) -> None:
-        state = self.channel.get_state()
+        state = self.channel.get_state() if self._sound else grpc.ChannelConnectivity.SHUTDOWN
         while state is not grpc.ChannelConnectivity.SHUTDOWN:
             await self.channel.wait_for_state_change(state)
             state = self.channel.get_state()

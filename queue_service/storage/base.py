@@ -18,6 +18,13 @@ class MessageStore(Protocol):
     secret: bytes
 
     @property
+    def newest_id(self) -> str:
+        """The greatest id of the messages that were there when the store was opened; empty for none.
+
+        A clock that went back must not put what comes next before them.
+        """
+
+    @property
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name, as of the last `apply`."""
 

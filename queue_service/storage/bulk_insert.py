@@ -10,10 +10,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from mesh.nul_text import NulText, written
+
 
 def bulk_insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows that name every column of the table, in values that the driver takes as they are."""
-    statement, order = _compiled(connection.dialect, table)
+    statement, order, texts = _compiled(connection.dialect, table)
+    if texts:
+        rows = [{**row, **{name: row[name] and written(row[name]) for name in texts}} for row in rows]
     if order is None:
         connection.exec_driver_sql(statement, list(rows))
     else:
@@ -21,7 +25,8 @@ def bulk_insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[
 
 
 @cache
-def _compiled(dialect: sa.Dialect, table: sa.Table) -> tuple[str, tuple[str, ...] | None]:
-    """The statement, and the order of its parameters where they have no names."""
+def _compiled(dialect: sa.Dialect, table: sa.Table) -> tuple[str, tuple[str, ...] | None, tuple[str, ...]]:
+    """The statement, the order of its parameters where they have no names, and the columns to write with care."""
     compiled = sa.insert(table).compile(dialect=dialect)
-    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None
+    texts = tuple(column.name for column in table.columns if isinstance(column.type.dialect_impl(dialect), NulText))
+    return str(compiled), tuple(compiled.positiontup) if compiled.positiontup else None, texts

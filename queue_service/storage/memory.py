@@ -11,7 +11,7 @@ from queue_service.delivery_state import DeliveryState, Transition
 from queue_service.errors import DeduplicationIdReused, QueueNotEmpty, QueueNotFound
 from queue_service.message import DeadLetterReason, Message
 from queue_service.queue_definition import Queue
-from queue_service.redrive import RedriveState, RedriveTask, destination_of, redriven
+from queue_service.redrive import RedriveState, RedriveTask, destination_of, nowhere_to_go, redriven
 from queue_service.storage import selection, verbs, views
 from queue_service.storage.memory_queue import MemoryQueue
 from queue_service.storage.selection import Effects, check_backlog
@@ -42,6 +42,11 @@ class MemoryStore:
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name."""
         return {name: contents.queue for name, contents in self._contents.items()}
+
+    @property
+    def newest_id(self) -> str:
+        """The greatest id of the messages there are."""
+        return max((key for contents in self._contents.values() for key in contents.messages), default="")
 
     def apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         """Do the verbs in order."""
@@ -238,8 +243,7 @@ class MemoryStore:
         for number, state in enumerate(going):
             name = destination_of(task, contents.messages[state.message_id])
             if name not in self._contents:
-                said = f"message {state.message_id} has no queue to go back to: {name!r} is not there"
-                return task.moved(number, finished=False).failed(said)
+                return task.moved(number, finished=False).failed(nowhere_to_go(state.message_id, name))
             message = contents.remove(state.message_id, verb.now, effects)
             self._contents[name].store(redriven(message, self._contents[name].queue, verb.now), state.serial)
             contents.count("redriven")

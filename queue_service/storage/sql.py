@@ -13,7 +13,7 @@ from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.storage import schema, verbs
 from queue_service.storage.sql_lease import lease
-from queue_service.storage.sql_peek import peek, purge
+from queue_service.storage.sql_peek import newest_id, peek, purge
 from queue_service.storage.sql_queues import delete_queue, read_queues, save_queues, stats
 from queue_service.storage.sql_redrive import read_tasks, redrive
 from queue_service.storage.sql_send import send
@@ -46,10 +46,12 @@ class SqlStore:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url, schema.METADATA, schema.VERSION)
+        self._delayed: dict[int, tuple[int, int]] = {}
         try:
             with self._database.engine.begin() as connection:
                 self.secret = _secret(connection)
                 self.queues: Mapping[str, Queue] = read_queues(connection)
+                self.newest_id = newest_id(connection, self.queues.values())
                 self.redrive_tasks: Mapping[str, RedriveTask] = read_tasks(connection)
         except exc.SQLAlchemyError as error:
             self._database.close()
@@ -78,7 +80,7 @@ class SqlStore:
 
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         with self._database.engine.begin() as connection:
-            transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks))
+            transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks), self._delayed)
             results = [_run(transaction, verb) for verb in batch]
             transaction.write_counts()
         self.queues, self.redrive_tasks = transaction.queues, transaction.redrive_tasks

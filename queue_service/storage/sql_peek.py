@@ -1,15 +1,16 @@
 """The SQL of looking at messages, and of removing those that one may look for."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank
+from queue_service.lease_id import message_id_text
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs, views
 from queue_service.storage.rows import raw_id, state_of
-from queue_service.storage.schema import DELIVERIES, MESSAGES
+from queue_service.storage.schema import DELIVERIES, HAS_CODE, MESSAGES
 from queue_service.storage.selection import Effects
 from queue_service.storage.transaction import Transaction
 
@@ -18,23 +19,35 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OLD = sa.select(MESSAGES.c.message_id)
 
 
+def newest_id(connection: sa.Connection, queues: Iterable[Queue]) -> str:
+    """The greatest id of all messages; empty for none."""
+    newest = sa.select(MESSAGES.c.message_id).order_by(MESSAGES.c.message_id.desc()).limit(1)
+    found = (connection.execute(newest.where(MESSAGES.c.queue_number == queue.number)).scalar() for queue in queues)
+    return max((message_id_text(raw) for raw in found if raw is not None), default="")
+
+
 def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[views.Peeked, ...]:
     """Look at messages; see `verbs.Peek`."""
     queue = transaction.queue(verb.queue)
-    query = wanted_query(queue, verb.filter, verb.now).order_by(*_ORDER).limit(verb.limit)
+    page = selection.fitting(_in_order(transaction, queue, verb), verb)
+    messages = transaction.messages(queue, [state.message_id for state in page])
+    return tuple(selection.peeked(state, messages[state.message_id], verb.now) for state in page)
+
+
+def _in_order(transaction: Transaction, queue: Queue, verb: verbs.Peek) -> Iterator[DeliveryState]:
+    """What the filter means, one range of the line's index after the other: no place is looked for among another's."""
+    query = wanted_query(queue, verb.filter).order_by(*_ORDER).limit(verb.limit)
     if verb.after is not None:
         edge = (verb.after.rank, verb.after.due_at, raw_id(verb.after.message_id))
         query = query.where(sa.tuple_(*_ORDER) > sa.tuple_(*(sa.literal(part) for part in edge)))
-    found = (state_of(row) for row in transaction.connection.execute(query))
-    page = selection.fitting(found, verb)
-    messages = transaction.messages(queue, [state.message_id for state in page])
-    return tuple(selection.peeked(state, messages[state.message_id], verb.now) for state in page)
+    for condition in _ranges(verb.filter.places, verb.now):
+        yield from (state_of(row) for row in transaction.connection.execute(query.where(condition)))
 
 
 def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
     """Remove messages, or count them; see `verbs.Purge`."""
     queue, effects = transaction.queue(verb.queue), Effects()
-    query = wanted_query(queue, verb.filter, None)
+    query = wanted_query(queue, verb.filter)
     if verb.cancel:
         query = query.where(DELIVERIES.c.rank != Rank.LEASED)
     if not verb.force:
@@ -52,13 +65,13 @@ def _remove(transaction: Transaction, queue: Queue, going: list[DeliveryState], 
     transaction.count(queue, "leased", -sum(state.leased for state in going))
 
 
-def wanted_query(queue: Queue, wanted: views.Filter, now: int | None) -> "sa.Select[tuple[object, ...]]":
-    """The delivery states that a filter means; without an instant its places are not looked at."""
+def wanted_query(queue: Queue, wanted: views.Filter) -> "sa.Select[tuple[object, ...]]":
+    """The delivery states that a filter means; its places are not looked at."""
     query: sa.Select[tuple[object, ...]] = sa.select(DELIVERIES).where(DELIVERIES.c.queue_number == queue.number)
-    if wanted.places and now is not None:
-        query = query.where(sa.or_(*(_in_place(place, now) for place in sorted(wanted.places))))
     if wanted.codes:
         query = query.where(DELIVERIES.c.code.in_(sorted(wanted.codes)))
+        if "" not in wanted.codes:
+            query = query.where(HAS_CODE)
     if wanted.message_ids:
         query = query.where(DELIVERIES.c.message_id.in_(_raw_ids(wanted.message_ids)))
     if wanted.sent_before is not None:
@@ -72,10 +85,15 @@ def _raw_ids(message_ids: Iterable[str]) -> list[bytes]:
     return [raw_id(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
 
 
-def _in_place(place: views.Place, now: int) -> sa.ColumnElement[bool]:
+def _ranges(places: frozenset[views.Place], now: int) -> Iterator["sa.ColumnElement[bool]"]:
+    """Conditions that together fit what is in those places, in the order in which they stand; all for none."""
     rank, due_at = DELIVERIES.c.rank, DELIVERIES.c.due_at
-    if place is views.Place.LEASED:
-        return rank == Rank.LEASED
-    if place is views.Place.READY:
-        return sa.and_(rank == Rank.LINE, due_at <= now)
-    return sa.or_(rank == Rank.BLOCKED, sa.and_(rank == Rank.LINE, due_at > now))
+    if not places:
+        yield sa.true()
+    if views.Place.READY in places:
+        yield sa.and_(rank == Rank.LINE, due_at <= now)
+    if views.Place.DELAYED in places:
+        yield sa.and_(rank == Rank.LINE, due_at > now)
+        yield rank == Rank.BLOCKED
+    if views.Place.LEASED in places:
+        yield rank == Rank.LEASED

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from queue_service.delivery_state import DeliveryState, Rank
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
-from queue_service.redrive import RedriveState, RedriveTask, destination_of, redriven
+from queue_service.redrive import RedriveState, RedriveTask, destination_of, nowhere_to_go, redriven
 from queue_service.storage import verbs
 from queue_service.storage.rows import Row, state_of
 from queue_service.storage.schema import DELIVERIES, REDRIVE_TASKS
@@ -36,7 +36,7 @@ def redrive(transaction: Transaction, verb: verbs.Redrive) -> verbs.Redriven:
 def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effects: Effects) -> RedriveTask:
     queue = transaction.queue(task.queue)
     limit = min(verb.limit, task.left)
-    query = wanted_query(queue, redrive_filter(task), None).where(DELIVERIES.c.rank != Rank.LEASED)
+    query = wanted_query(queue, redrive_filter(task)).where(DELIVERIES.c.rank != Rank.LEASED)
     states = [
         state_of(row) for row in transaction.connection.execute(query.order_by(DELIVERIES.c.message_id).limit(limit))
     ]
@@ -44,8 +44,7 @@ def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effe
     for number, state in enumerate(states):
         name = destination_of(task, messages[state.message_id])
         if name not in transaction.queues:
-            said = f"message {state.message_id} has no queue to go back to: {name!r} is not there"
-            return task.moved(number, finished=False).failed(said)
+            return task.moved(number, finished=False).failed(nowhere_to_go(state.message_id, name))
         _move(transaction, queue, transaction.queue(name), state, messages[state.message_id], verb.now, effects)
     return task.moved(len(states), finished=len(states) < limit)
 

@@ -70,12 +70,20 @@ _UNBLOCK = (
 
 
 class Transaction:
-    """One transaction on its connection; its queues and tasks become the store's own once it is committed."""
+    """One transaction on its connection; its queues and tasks become the store's own once it is committed.
+
+    ``delayed`` is the store's memory of counts: by queue number, an instant and what was delayed then.
+    """
 
     def __init__(
-        self, connection: sa.Connection, queues: dict[str, Queue], redrive_tasks: dict[str, RedriveTask]
+        self,
+        connection: sa.Connection,
+        queues: dict[str, Queue],
+        redrive_tasks: dict[str, RedriveTask],
+        delayed: dict[int, tuple[int, int]],
     ) -> None:
         self.connection = connection
+        self.delayed = delayed
         self.queues = queues
         self.redrive_tasks = redrive_tasks
         self._counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from mesh.nul_text import any_text
 from mesh.outbox_table import OutboxTable
 
 VERSION = 1
@@ -10,7 +11,7 @@ METADATA = sa.MetaData()
 REGISTRATIONS = sa.Table(
     "registrations",
     METADATA,
-    sa.Column("registration_id", sa.String(36), primary_key=True),
+    sa.Column("registration_id", any_text(), primary_key=True),
     sa.Column("first_name", sa.Text, nullable=False),
     sa.Column("last_name", sa.Text, nullable=False),
     sa.Column("email", sa.Text, nullable=False),
@@ -20,13 +21,13 @@ REGISTRATIONS = sa.Table(
     # The address as it is compared while the place is taken, else NULL: NULLs are all different to a unique
     # constraint, so a cancelled registration frees its address.
     sa.Column("live_email_key", sa.Text, unique=True),
-    sa.Column("confirmation_key", sa.String(128), nullable=False, unique=True),
+    sa.Column("confirmation_key", any_text(), nullable=False, unique=True),
     sa.Column("confirmation_mode", sa.String(16), nullable=False),
     sa.Column("confirmation_state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("last_error", sa.Text, nullable=False),
-    sa.Column("message_id", sa.Text, nullable=False),
-    sa.Column("email_id", sa.Text, nullable=False),
+    sa.Column("last_error", any_text(), nullable=False),
+    sa.Column("message_id", any_text(), nullable=False),
+    sa.Column("email_id", any_text(), nullable=False),
     sa.Column("trace_id", sa.String(32), nullable=False),
     sa.Column("confirmation_time", sa.BigInteger, nullable=False),
     sa.Column("create_time", sa.BigInteger, nullable=False),
@@ -37,7 +38,7 @@ REGISTRATIONS = sa.Table(
 REQUESTS = sa.Table(
     "requests",
     METADATA,
-    sa.Column("request_id", sa.String(128), primary_key=True),
+    sa.Column("request_id", any_text(), primary_key=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("registration_id", sa.ForeignKey(REGISTRATIONS.c.registration_id), nullable=False),
 )

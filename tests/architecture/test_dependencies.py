@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.python_source import (
+    CLIENT,
     PACKAGES,
     SERVICES,
     imports_any,
@@ -34,6 +35,8 @@ WIRE = {
         "redrive_encoding.py",
         "send_stream.py",
         "settlement_encoding.py",
+        "status_encoding.py",
+        "stream_request.py",
     )
 }
 WIRE |= {
@@ -52,7 +55,7 @@ WIRE |= {
         "wire.py",
     )
 }
-SQL_IN_MESH = {Path("mesh", "database.py"), Path("mesh", "outbox_table.py")}
+SQL_IN_MESH = {Path("mesh", f"{name}.py") for name in ("database", "nul_text", "outbox_table")}
 # The broker's rules, which know neither how they are called nor where things are kept.
 BROKER_DOMAIN = [
     Path("queue_service", f"{name}.py")
@@ -102,6 +105,18 @@ def test_mesh_imports_no_service() -> None:
 
 def test_the_contracts_import_no_code_of_ours() -> None:
     assert {module for module in modules("protos") if imports_any(read(module), *PACKAGES)} == set()
+
+
+def test_the_client_knows_the_contracts_and_nothing_else_of_ours() -> None:
+    ours = [package for package in PACKAGES if package != CLIENT]
+
+    assert {
+        module for module in modules(CLIENT) if imports_any(read(module), *ours, "google.rpc", "grpc_status")
+    } == set()
+
+
+def test_no_service_needs_the_client() -> None:
+    assert {module for module in modules("mesh", *SERVICES) if imports_any(read(module), CLIENT)} == set()
 
 
 def test_nothing_imports_the_tests() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from mesh.clock import SECOND
 from queue_service.settlement import Ack, LeaseOutcome, Reject, Retry
+from queue_service.storage import sql_queues
 from queue_service.storage.base import MessageStore
 from queue_service.storage.selection import position
 from queue_service.storage.verbs import Peek, Purge
@@ -127,3 +128,37 @@ class TestPurge:
         found = broker.do(Peek("work-dead", broker.clock.now(), 10, 1 << 20, Filter(codes=frozenset({"Y"}))))
 
         assert names(found) == ["b"]
+
+
+def test_the_count_of_many_delayed_messages_is_a_second_old_at_most(
+    store: MessageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_queues, "MANY", 5)
+    broker = BrokerStore(store)
+    broker.send(*"abcdef", deliver_time=broker.clock.now() + 10 * SECOND)
+    assert (broker.stats().delayed_count, broker.stats().ready_count) == (6, 0)
+
+    broker.turn(10)
+    broker.send("now")
+
+    stats = broker.stats()
+    assert (stats.delayed_count, stats.ready_count, stats.totals.sent) == (0, 7, 7)
+
+
+def test_states_are_looked_for_in_the_order_in_which_messages_stand(store: MessageStore) -> None:
+    broker = BrokerStore(store)
+    broker.send("keyed", "behind", ordering_key="k")
+    broker.send("later", deliver_time=broker.clock.now() + 10 * SECOND)
+    broker.send("plain")
+    broker.lease(1)
+
+    def found(*places: Place, limit: int = 10, after: Position | None = None) -> list[str]:
+        verb = Peek("work", broker.clock.now(), limit, 1 << 20, Filter(places=frozenset(places)), after)
+        return [peeked.message.body.value.decode() for peeked in broker.do(verb)]
+
+    assert found() == ["plain", "later", "behind", "keyed"]
+    assert found(Place.DELAYED) == ["later", "behind"]
+    assert found(Place.LEASED, Place.READY) == ["plain", "keyed"]
+    assert found(Place.LEASED, Place.DELAYED, Place.READY, limit=3) == ["plain", "later", "behind"]
+    (first,) = broker.do(Peek("work", broker.clock.now(), 1, 1 << 20, Filter(places=frozenset({Place.DELAYED}))))
+    assert found(Place.DELAYED, after=position(first.state)) == ["behind"]

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 
+import grpc
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from mesh.server import Server
 from tests.support.recording_producer import RecordingProducer
@@ -72,3 +74,24 @@ async def test_a_refusal_shows_what_is_wrong_in_words(address: str) -> None:
     assert "queue: is required (and 1 more)" in written
     assert "google.rpc.BadRequest" in written
     assert "google.rpc.ErrorInfo" in written
+
+
+@pytest.mark.parametrize(
+    ("symbol", "known"),
+    [
+        ("baton.queue.v1.ProducerService", True),
+        ("baton.queue.v1.ProducerService.SendMessages", True),
+        ("baton.queue.v1.QueueMessage", True),
+        ("baton.queue.v1.ProducerService.SendNothing", False),
+        ("nowhere.v1.Service.Method", False),
+        ("", False),
+    ],
+)
+async def test_every_symbol_of_a_contract_is_described(address: str, symbol: str, known: bool) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)]))
+        answer = await call.read()
+
+    assert answer.HasField("file_descriptor_response") is known
+    assert answer.HasField("error_response") is not known

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import grpc
 
-from baton.queue.v1 import message_pb2, queue_pb2, queue_service_pb2
+from baton.queue.v1 import message_pb2, producer_service_pb2, queue_pb2, queue_service_pb2
 from mesh.database import sqlite_url
 from mesh.status import read_error
 from queue_service.storage.sql import SqlStore
 from tests.support.refusals import refused, violations
-from tests.support.running_broker import RunningBroker, running_broker
+from tests.support.running_broker import RunningBroker, duration, running_broker
 
 Task = queue_pb2.RedriveTask
 
@@ -133,3 +133,68 @@ async def test_bad_tasks_are_refused(broker: RunningBroker) -> None:
     assert read_error(unknown).reason == "REDRIVE_TASK_NOT_FOUND"
     assert read_error(no_queue).reason == "QUEUE_NOT_FOUND"
     assert violations(negative) == {"redrive_task.max_messages": "must be at least 0, is -1"}
+
+
+async def test_a_task_whose_destination_goes_fails_and_says_so_with_details(broker: RunningBroker) -> None:
+    await broker.create(dead_letter_queue="dead")
+    await bury(broker, 3)
+    await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="work", force=True))
+
+    task = await ended(broker, (await create(broker)).redrive_task_id)
+
+    assert (task.state, task.moved_count) == (Task.STATE_FAILED, 0)
+    assert "'work' is not there" in task.error.message
+    assert next(detail.type_url for detail in task.error.details) == "type.googleapis.com/google.rpc.ErrorInfo"
+    assert (await broker.stats("dead")).ready_count == 3
+
+
+async def test_what_was_never_dead_lettered_needs_a_destination(broker: RunningBroker) -> None:
+    await broker.create("dead")
+    await broker.create("other")
+    await broker.send("a", queue="dead")
+
+    lost = await ended(broker, (await create(broker)).redrive_task_id)
+    sent = await ended(broker, (await create(broker, destination="other")).redrive_task_id)
+
+    assert "was never dead-lettered" in lost.error.message
+    assert (sent.state, sent.moved_count) == (Task.STATE_SUCCEEDED, 1)
+    assert [leased.message.text for leased in await broker.pull("other")] == ["a"]
+
+
+async def test_a_redrive_makes_nothing_early(broker: RunningBroker) -> None:
+    await broker.create("dead")
+    await broker.create("other")
+    message = message_pb2.QueueMessage(text="a", delay=duration(3600))
+    await broker.producer.SendMessage(producer_service_pb2.SendMessageRequest(queue="dead", message=message))
+
+    task = await ended(broker, (await create(broker, destination="other")).redrive_task_id)
+
+    stats = await broker.stats("other")
+    assert (task.moved_count, stats.ready_count, stats.delayed_count) == (1, 0, 1)
+
+
+async def test_a_queue_is_not_emptied_into_itself(broker: RunningBroker) -> None:
+    await broker.create("dead")
+
+    error = await refused(create(broker, destination="dead"))
+
+    assert violations(error) == {
+        "redrive_task.destination": "must be another queue than the one that is emptied, is 'dead'"
+    }
+
+
+async def test_a_task_ends_with_its_queue_and_leaves_the_next_of_that_name_alone(broker: RunningBroker) -> None:
+    await broker.create(dead_letter_queue="dead")
+    await bury(broker, 5)
+    made = await create(broker, max_messages_per_second=1)
+    await broker.create("work2")
+    update = queue_pb2.Queue(name="work", consumer=queue_pb2.ConsumerSettings(dead_letter_queue="work2"))
+    await broker.queues.UpdateQueue(queue_service_pb2.UpdateQueueRequest(queue=update))
+    await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="dead", force=True))
+    await broker.create("dead")
+    await broker.send("new", queue="dead")
+
+    task = await ended(broker, made.redrive_task_id)
+
+    assert (task.state, task.error.message) == (Task.STATE_FAILED, "queue 'dead' was deleted")
+    assert (await broker.stats("dead")).ready_count == 1

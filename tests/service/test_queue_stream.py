@@ -55,6 +55,12 @@ class Stream:
         await self.say(settle=Request.Settle(settlements=[settlement]))
         return await self.until("settled")
 
+    async def ended(self) -> None:
+        """Read to the end: gRPC gives no status before."""
+        async with asyncio.timeout(20):
+            while await self.call.read() is not grpc.aio.EOF:
+                pass
+
 
 def ack() -> message_pb2.Ack:
     return message_pb2.Ack()
@@ -176,6 +182,27 @@ async def test_a_broken_stream_fails_what_it_held(broker: RunningBroker) -> None
     assert dead.message.dead_letter.failures[0].code == "STREAM_LOST"
 
 
+async def test_a_broken_streams_consumer_may_still_say_what_it_has_done(broker: RunningBroker) -> None:
+    policy = queue_pb2.RetryPolicy(initial_delay=duration(60))
+    await broker.create(retry_policy=policy)
+    await broker.send("a", "b")
+    stream = Stream(broker)
+    await stream.open()
+    first, second = await stream.batch()
+    stream.call.cancel()
+    await gone(broker, lambda stats: not stats.leased_count)
+
+    outcomes = await broker.settle(
+        message_pb2.Settlement(lease_id=first.lease_id, ack=ack()),
+        message_pb2.Settlement(lease_id=second.lease_id, retry=message_pb2.Retry(delay=duration(0))),
+    )
+
+    assert outcomes == [message_pb2.LEASE_OUTCOME_APPLIED_LATE] * 2
+    (again,) = await broker.pull()
+    assert (again.message.text, again.attempt) == ("b", 2)
+    assert (await broker.stats()).retried_total == 2
+
+
 async def test_what_is_unsettled_at_a_half_close_is_released_free(broker: RunningBroker) -> None:
     await broker.create()
     await broker.send("a", "b")
@@ -186,6 +213,7 @@ async def test_what_is_unsettled_at_a_half_close_is_released_free(broker: Runnin
 
     await stream.call.done_writing()
 
+    await stream.ended()
     stats = await gone(broker, lambda stats: not stats.leased_count)
     assert (stats.ready_count, stats.retried_total, stats.released_total) == (1, 0, 1)
     assert await stream.call.code() == grpc.StatusCode.OK

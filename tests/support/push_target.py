@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from baton.queue.v1 import batch_handler_service_pb2 as pb
 from baton.queue.v1 import message_pb2
@@ -47,6 +48,7 @@ class PushTarget(BatchHandlerServiceServicer):
         self.taken: asyncio.Queue[tuple[bytes, dict[str, str | bytes]]] = asyncio.Queue()
         self.address = ""
         self._server: grpc.aio.Server | None = None
+        self._health = health.aio.HealthServicer()
 
     async def DeliverBatch(
         self, request: pb.DeliverBatchRequest, context: Context
@@ -66,9 +68,12 @@ class PushTarget(BatchHandlerServiceServicer):
     async def texts(self) -> list[str]:
         return [leased.message.text for leased in (await self.batch()).messages]
 
-    async def start(self, *, batches: bool = True) -> None:
-        """Listen, on the address of before if there was one."""
+    async def start(self, *, batches: bool = True, healthy: bool | None = None) -> None:
+        """Listen, on the address of before if there was one; with a health service where its state is given."""
         self._server = server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        if healthy is not None:
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+            await self.serve(healthy=healthy)
         if batches:
             add_BatchHandlerServiceServicer_to_server(self, server)
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(self._take)
@@ -77,6 +82,11 @@ class PushTarget(BatchHandlerServiceServicer):
         port = server.add_insecure_port(self.address or "127.0.0.1:0")
         self.address = f"127.0.0.1:{port}"
         await server.start()
+
+    async def serve(self, *, healthy: bool) -> None:
+        """Say from now on that it serves, or that it does not."""
+        response = health_pb2.HealthCheckResponse
+        await self._health.set("", response.SERVING if healthy else response.NOT_SERVING)
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -112,6 +112,21 @@ def test_another_schema_version_is_refused_and_nothing_is_changed(path: Path, ve
     Database(sqlite_url(path), METADATA, 1).close()
 
 
+def test_an_index_that_a_release_adds_is_made_at_its_start(path: Path) -> None:
+    def opened(*names: str) -> set[str | None]:
+        metadata = sa.MetaData()
+        table = sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.Integer))
+        for name in names:
+            sa.Index(name, table.c.a)
+        database = Database(sqlite_url(path), metadata, 1)
+        found = {index["name"] for index in sa.inspect(database.engine).get_indexes("things")}
+        database.close()
+        return found
+
+    assert opened("first") == {"first"}
+    assert opened("first", "second") == {"first", "second"}
+
+
 def test_what_is_no_database_is_refused_and_kept(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("my diary, which is long enough to be looked at as a header of SQLite" * 3)

@@ -5,7 +5,7 @@ from random import Random
 
 from mesh.clock import SECOND
 from mesh.identifier import Identifiers
-from tests.support.fake_clock import FakeClock
+from tests.support.fake_clock import START, FakeClock
 
 COUNTER = 4_096
 
@@ -75,3 +75,14 @@ def test_two_makers_at_the_same_instant_differ() -> None:
     clock = FakeClock()
 
     assert Identifiers(clock)() != Identifiers(clock)()
+
+
+def test_what_follows_an_earlier_makers_is_greater_though_the_clock_went_back() -> None:
+    clock = FakeClock()
+    newest = [Identifiers(clock)() for _ in range(3)][-1]
+
+    make = Identifiers(FakeClock(START - 3600 * SECOND), after=newest)
+
+    made = [make() for _ in range(5000)]
+    assert [newest, *made] == sorted([newest, *made])
+    assert all(uuid.UUID(each).version == 7 for each in made)

@@ -3,6 +3,7 @@
 from contextlib import suppress
 
 import pytest
+from google.protobuf.wrappers_pb2 import BytesValue
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +19,19 @@ def test_a_token_brings_its_position_back(position: str) -> None:
     assert token.isascii()
 
 
-def test_no_token_is_the_first_page() -> None:
+@given(st.text(st.characters(codec="utf-8"), min_size=1), st.lists(st.text("ab "), min_size=2, max_size=2, unique=True))
+def test_a_token_is_good_for_its_own_list_only(position: str, scopes: list[str]) -> None:
+    scope, other = scopes
+    token = page_token.encode(position, scope)
+
+    assert page_token.decode(token, scope) == position
+    with pytest.raises(InvalidArgument):
+        page_token.decode(token, other)
+
+
+def test_no_token_is_the_first_page_and_the_end() -> None:
     assert page_token.decode("") == ""
+    assert page_token.encode("", "a list") == ""
 
 
 @given(st.text())
@@ -37,3 +49,12 @@ def test_a_token_we_did_not_make_is_refused(token: str) -> None:
 @pytest.mark.parametrize(("requested", "size"), [(0, 100), (1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)])
 def test_a_page_has_its_default_and_its_most(requested: int, size: int) -> None:
     assert page_token.page_size(requested) == size
+
+
+def test_a_page_ends_before_it_is_too_large() -> None:
+    item = BytesValue(value=b"x" * 1024 * 1024)
+
+    assert page_token.fitting([]) == 0
+    assert page_token.fitting([item] * 2) == 2
+    assert page_token.fitting([item] * 5) == 2
+    assert page_token.fitting([BytesValue(value=b"x" * 5 * 1024 * 1024), item]) == 1

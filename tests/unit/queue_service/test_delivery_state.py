@@ -9,7 +9,7 @@ from queue_service import delivery_state
 from queue_service.delivery_state import DeliveryState
 from queue_service.message import DeadLetterReason, Lease
 from queue_service.queue_definition import RetryPolicy
-from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Reject, Release, Retry
+from queue_service.settlement import Ack, Action, Extend, LeaseOutcome, Lost, Reject, Release, Retry
 
 POLICY = RetryPolicy(max_retries=1, initial_delay=10 * SECOND, jitter=0.0)
 ID = "01a20a69-f94f-7000-90bd-ab83a55ae53a"
@@ -78,3 +78,15 @@ def test_settled_once_late_it_is_lost_the_second_time() -> None:
     released = delivery_state.settled(lapsed, LEASE, Release(), POLICY, 50 * SECOND).state
 
     assert delivery_state.settled(released, LEASE, Ack(), POLICY, 51 * SECOND).outcome is LeaseOutcome.LEASE_LOST
+
+
+def test_what_was_lost_with_its_stream_failed_once_and_may_still_be_acked() -> None:
+    lost = delivery_state.settled(LEASED, LEASE, Lost("STREAM_LOST", "the stream broke"), POLICY, 5 * SECOND)
+
+    assert (lost.total, lost.dead) == ("retried", None)
+    assert lost.state is not None
+    assert [failure.code for failure in lost.state.failures] == ["STREAM_LOST"]
+    again = delivery_state.settled(lost.state, LEASE, Lost("STREAM_LOST", ""), POLICY, 6 * SECOND)
+    assert (again.outcome, again.state) == (LeaseOutcome.LEASE_LOST, None)
+    late = delivery_state.settled(lost.state, LEASE, Ack(), POLICY, 6 * SECOND)
+    assert (late.outcome, late.gone) == (LeaseOutcome.APPLIED_LATE, True)

@@ -677,7 +677,9 @@ class StreamMessagesResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The sequence of the request that is answered; 0 for what the broker says by itself."""
+    """The sequence of the request that is answered; 0 for what the broker says by itself. A FlowControl or
+    a Drain that was carried out is answered by a Heartbeat.
+    """
     @_builtins.property
     def opened(self) -> Global___StreamMessagesResponse.Opened:
         """The stream is open; first, once."""

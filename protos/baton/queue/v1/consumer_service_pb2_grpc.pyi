@@ -74,7 +74,11 @@ class ConsumerServiceStub:
     attempt. When the broker shuts down it sends KIND_SERVER_DRAINING: what is settled within the grace
     counts, the rest is released likewise.
     FAILED_PRECONDITION (QUEUE_IS_PUSHED) when the broker pushes the queue.
-    To go on after a broken stream, open a new one; unsettled messages come again with new leases.
+    After a half-close read on to the end: gRPC gives the status of a stream only behind its last
+    message, and the broker sends one, by which it tells a half-close from a broken connection.
+    To go on after a broken stream, open a new one; unsettled messages come again with new leases. What
+    was done meanwhile may still be settled by the old ones, on any stream or by SettleMessages, as long
+    as nobody else has had the message: APPLIED_LATE.
     """
 
 @_typing.type_check_only
@@ -123,7 +127,11 @@ class ConsumerServiceAsyncStub(ConsumerServiceStub):
     attempt. When the broker shuts down it sends KIND_SERVER_DRAINING: what is settled within the grace
     counts, the rest is released likewise.
     FAILED_PRECONDITION (QUEUE_IS_PUSHED) when the broker pushes the queue.
-    To go on after a broken stream, open a new one; unsettled messages come again with new leases.
+    After a half-close read on to the end: gRPC gives the status of a stream only behind its last
+    message, and the broker sends one, by which it tells a half-close from a broken connection.
+    To go on after a broken stream, open a new one; unsettled messages come again with new leases. What
+    was done meanwhile may still be settled by the old ones, on any stream or by SettleMessages, as long
+    as nobody else has had the message: APPLIED_LATE.
     """
 
 class ConsumerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -193,7 +201,11 @@ class ConsumerServiceServicer(metaclass=_abc_1.ABCMeta):
         attempt. When the broker shuts down it sends KIND_SERVER_DRAINING: what is settled within the grace
         counts, the rest is released likewise.
         FAILED_PRECONDITION (QUEUE_IS_PUSHED) when the broker pushes the queue.
-        To go on after a broken stream, open a new one; unsettled messages come again with new leases.
+        After a half-close read on to the end: gRPC gives the status of a stream only behind its last
+        message, and the broker sends one, by which it tells a half-close from a broken connection.
+        To go on after a broken stream, open a new one; unsettled messages come again with new leases. What
+        was done meanwhile may still be settled by the old ones, on any stream or by SettleMessages, as long
+        as nobody else has had the message: APPLIED_LATE.
         """
 
 def add_ConsumerServiceServicer_to_server(servicer: ConsumerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -172,7 +172,7 @@ class QueueMessage(_message.Message):
     @_builtins.property
     def deliver_time(self) -> _timestamp_pb2.Timestamp:
         """The instant before which the message is not delivered; at most 7 days ahead. A time in the past
-        means now. On output, the effective one.
+        means now. On output, the effective one; unset when the message did not have to wait.
         """
 
     @_builtins.property
@@ -561,7 +561,9 @@ class Release(_message.Message):
     DELAY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """How long to wait before the next delivery; at most 7 days, never early. Unset: now."""
+        """How long to wait before the next delivery; at most 7 days, never early. Unset: now, which is behind
+        what has been ready for longer.
+        """
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ class Queue(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When it was last changed."""
+        """Output only. When a settable field was last changed; a pause is no such change."""
 
     @_builtins.property
     def push_status(self) -> Global___PushStatus:
@@ -370,7 +370,9 @@ class PushTarget(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """A gRPC target, such as dns:///email:50053 or unix:///run/baton/email.sock. Required, at most
-    512 bytes.
+    512 bytes. Calls are spread over all of its addresses (several hosts behind a dns name, or
+    ipv4:10.0.0.1:50053,10.0.0.2:50053) but those whose grpc.health.v1.Health says that the server does
+    not serve; a server without that service serves.
     """
     @_builtins.property
     def batch(self) -> Global___BatchCall:
@@ -549,7 +551,8 @@ Global___QueueStats: _TypeAlias = QueueStats  # noqa: Y015
 class RedriveTask(_message.Message):
     """The work of moving messages out of a dead letter queue. It runs in the broker.
     It moves, never copies: a message keeps its message_id and its dead_letter, and redrive_count goes
-    up by one. The filters are joined by "and".
+    up by one. A message that is not to be delivered yet stays so. The filters are joined by "and". A task
+    ends with its queue, and is kept: its id is never used again.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -604,7 +607,9 @@ class RedriveTask(_message.Message):
     queue: _builtins.str
     """The dead letter queue that is emptied. Required."""
     destination: _builtins.str
-    """The queue to which the messages go. Empty: each message's own source queue."""
+    """The queue to which the messages go, not the one that is emptied. Empty: each message's own source
+    queue; a message that was never dead-lettered has none, and the task fails there.
+    """
     max_messages_per_second: _builtins.float
     """The most messages moved a second. 0 = no limit."""
     max_messages: _builtins.int
@@ -617,11 +622,13 @@ class RedriveTask(_message.Message):
     """Output only. Messages to move, counted when the task starts."""
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only messages whose newest failure has one of these codes (AttemptFailure.code). Empty: all."""
+        """Only messages whose newest failure has one of these codes (AttemptFailure.code), at most 100 of
+        1 to 64 bytes each. Empty: all.
+        """
 
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only messages with these ids. Empty: all."""
+        """Only messages with these ids, at most 1000 of 1 to 128 bytes each. Empty: all."""
 
     @_builtins.property
     def error(self) -> _message_pb2.Status:

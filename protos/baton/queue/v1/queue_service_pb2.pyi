@@ -301,10 +301,10 @@ class PauseQueueRequest(_message.Message):
     name: _builtins.str
     """The name of the queue. Required."""
     reason: _builtins.str
-    """Why, for people; shown in Queue.pause_reason. May be empty."""
+    """Why, for people, at most 2 KiB; shown in Queue.pause_reason. May be empty."""
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long; then it resumes by itself. Unset = until ResumeQueue."""
+        """How long, 1 millisecond to 30 days; then it resumes by itself. Unset = until ResumeQueue."""
 
     def __init__(
         self,
@@ -412,11 +412,13 @@ class PurgeQueueRequest(_message.Message):
 
     @_builtins.property
     def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only messages with these ids. Empty: all."""
+        """Only messages with these ids, at most 1000 of 1 to 128 bytes each. Empty: all."""
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only messages whose newest failure has one of these codes (AttemptFailure.code). Empty: all."""
+        """Only messages whose newest failure has one of these codes (AttemptFailure.code), at most 100 of
+        1 to 64 bytes each. Empty: all.
+        """
 
     def __init__(
         self,
@@ -531,7 +533,9 @@ class PeekMessagesRequest(_message.Message):
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Only messages whose newest failure has one of these codes (AttemptFailure.code). Empty = all."""
+        """Only messages whose newest failure has one of these codes (AttemptFailure.code), at most 100 of
+        1 to 64 bytes each. Empty = all.
+        """
 
     def __init__(
         self,

@@ -247,7 +247,7 @@ class QueueServiceServicer:
     def CreateRedriveTask(self, request, context):
         """Starts to move messages out of a dead letter queue. Answers at once; the task runs on.
         NOT_FOUND (QUEUE_NOT_FOUND) for the queue or the destination; ALREADY_EXISTS (REDRIVE_TASK_EXISTS)
-        when redrive_task_id is taken.
+        when redrive_task_id is taken; ABORTED (IN_PROGRESS) while another task empties the queue.
         Safe to repeat only with a redrive_task_id of your own: a repeat then answers ALREADY_EXISTS and
         moves nothing.
         """
@@ -264,7 +264,7 @@ class QueueServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRedriveTasks(self, request, context):
-        """Lists the tasks of one queue, or all. Safe to repeat.
+        """Lists the tasks of one queue, or all, by id. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -108,7 +108,7 @@ class QueueServiceStub:
     CreateRedriveTask: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.CreateRedriveTaskRequest, _queue_service_pb2.CreateRedriveTaskResponse]
     """Starts to move messages out of a dead letter queue. Answers at once; the task runs on.
     NOT_FOUND (QUEUE_NOT_FOUND) for the queue or the destination; ALREADY_EXISTS (REDRIVE_TASK_EXISTS)
-    when redrive_task_id is taken.
+    when redrive_task_id is taken; ABORTED (IN_PROGRESS) while another task empties the queue.
     Safe to repeat only with a redrive_task_id of your own: a repeat then answers ALREADY_EXISTS and
     moves nothing.
     """
@@ -117,7 +117,7 @@ class QueueServiceStub:
     NOT_FOUND (REDRIVE_TASK_NOT_FOUND). Safe to repeat.
     """
     ListRedriveTasks: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.ListRedriveTasksRequest, _queue_service_pb2.ListRedriveTasksResponse]
-    """Lists the tasks of one queue, or all. Safe to repeat."""
+    """Lists the tasks of one queue, or all, by id. Safe to repeat."""
     CancelRedriveTask: _grpc.UnaryUnaryMultiCallable[_queue_service_pb2.CancelRedriveTaskRequest, _queue_service_pb2.CancelRedriveTaskResponse]
     """Stops a task. What it has moved stays moved. A task that has ended is answered as it is.
     NOT_FOUND (REDRIVE_TASK_NOT_FOUND). Safe to repeat.
@@ -203,7 +203,7 @@ class QueueServiceAsyncStub(QueueServiceStub):
     CreateRedriveTask: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.CreateRedriveTaskRequest, _queue_service_pb2.CreateRedriveTaskResponse]  # type: ignore[assignment]
     """Starts to move messages out of a dead letter queue. Answers at once; the task runs on.
     NOT_FOUND (QUEUE_NOT_FOUND) for the queue or the destination; ALREADY_EXISTS (REDRIVE_TASK_EXISTS)
-    when redrive_task_id is taken.
+    when redrive_task_id is taken; ABORTED (IN_PROGRESS) while another task empties the queue.
     Safe to repeat only with a redrive_task_id of your own: a repeat then answers ALREADY_EXISTS and
     moves nothing.
     """
@@ -212,7 +212,7 @@ class QueueServiceAsyncStub(QueueServiceStub):
     NOT_FOUND (REDRIVE_TASK_NOT_FOUND). Safe to repeat.
     """
     ListRedriveTasks: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.ListRedriveTasksRequest, _queue_service_pb2.ListRedriveTasksResponse]  # type: ignore[assignment]
-    """Lists the tasks of one queue, or all. Safe to repeat."""
+    """Lists the tasks of one queue, or all, by id. Safe to repeat."""
     CancelRedriveTask: _aio.UnaryUnaryMultiCallable[_queue_service_pb2.CancelRedriveTaskRequest, _queue_service_pb2.CancelRedriveTaskResponse]  # type: ignore[assignment]
     """Stops a task. What it has moved stays moved. A task that has ended is answered as it is.
     NOT_FOUND (REDRIVE_TASK_NOT_FOUND). Safe to repeat.
@@ -367,7 +367,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_queue_service_pb2.CreateRedriveTaskResponse, _abc.Awaitable[_queue_service_pb2.CreateRedriveTaskResponse]]:
         """Starts to move messages out of a dead letter queue. Answers at once; the task runs on.
         NOT_FOUND (QUEUE_NOT_FOUND) for the queue or the destination; ALREADY_EXISTS (REDRIVE_TASK_EXISTS)
-        when redrive_task_id is taken.
+        when redrive_task_id is taken; ABORTED (IN_PROGRESS) while another task empties the queue.
         Safe to repeat only with a redrive_task_id of your own: a repeat then answers ALREADY_EXISTS and
         moves nothing.
         """
@@ -388,7 +388,7 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _queue_service_pb2.ListRedriveTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_queue_service_pb2.ListRedriveTasksResponse, _abc.Awaitable[_queue_service_pb2.ListRedriveTasksResponse]]:
-        """Lists the tasks of one queue, or all. Safe to repeat."""
+        """Lists the tasks of one queue, or all, by id. Safe to repeat."""
 
     @_abc_1.abstractmethod
     def CancelRedriveTask(
