@@ -19,10 +19,14 @@ from mesh.duration import parse_duration
 from mesh.field_checks import shown
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_to
-from queue_service.queue_definition import Queue
+from queue_service.errors import DeadLetterCycle
+from queue_service.queue_definition import Queue, settable
 from queue_service.queue_encoding import decode_queue
 
 _DURATION = Duration.DESCRIPTOR.full_name
+_NOT_DECLARED = {
+    field.full_name for field in queue_pb2.Queue.DESCRIPTOR.fields if field.name not in settable(Queue(""))
+}
 
 
 class DeclarationError(Exception):
@@ -45,23 +49,37 @@ def read_declared(path: Path, services: Mapping[str, str], rules: FieldRules) ->
         DeclarationError: the file is not there, is no TOML, or breaks a rule.
     """
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise DeclarationError([f"{path}: {error}"]) from error
+    return parse_declared(text, str(path), services, rules)
+
+
+def parse_declared(text: str, origin: str, services: Mapping[str, str], rules: FieldRules) -> list[Queue]:
+    """The queues that a text declares; as `read_declared`, with ``origin`` in place of the file's name.
+
+    Raises:
+        DeclarationError: the text is no TOML, or breaks a rule.
+    """
+    try:
+        declared = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DeclarationError([f"{origin}: {error}"]) from error
     tables = declared.get("queues", [])
     problems = [
-        f"{path}: {key} is not known (it is {shown(declared[key])}); only [[queues]] is"
-        for key in declared.keys() - {"queues"}
+        f"{origin}: {key} is not known (it is {shown(declared[key])}); only [[queues]] is"
+        for key in sorted(declared.keys() - {"queues"})
     ]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise DeclarationError([*problems, f"{path}: queues must be tables: [[queues]]"])
+        raise DeclarationError([*problems, f"{origin}: queues must be tables: [[queues]]"])
     queues = []
     for index, table in enumerate(tables):
-        key = f"{path}: queues[{index}]"
+        key = f"{origin}: queues[{index}]"
         found, queue = _read(table, services, rules)
         problems += [f"{key}.{problem}" for problem in found]
         queues.append(queue)
-    problems += [f"{path}: queue {name!r} is declared twice" for name in _repeated(queues)]
+    problems += [f"{origin}: queue {name!r} is declared twice" for name in _repeated(queues)]
+    problems += [f"{origin}: {DeadLetterCycle(circle).message}" for circle in _circles(queues)]
     if problems:
         raise DeclarationError(problems)
     return queues
@@ -89,6 +107,8 @@ def _convert(table: dict[str, Any], descriptor: Descriptor) -> Iterator[str]:
         if field is None:
             nearest = difflib.get_close_matches(key, descriptor.fields_by_name, n=1)
             yield f"{key}: is not known (it is {shown(value)})" + (f"; did you mean {nearest[0]}?" if nearest else "")
+        elif field.full_name in _NOT_DECLARED:
+            yield f"{key}: is set by the broker and cannot be declared (it is {shown(value)})"
         elif field.message_type is not None and field.message_type.full_name == _DURATION:
             yield from _convert_duration(table, key, value)
         elif field.message_type is not None and isinstance(value, dict):
@@ -119,6 +139,20 @@ def _words(field: FieldDescriptor) -> str:
     return " or ".join(names[kind] for kind in _allowed(field))
 
 
-def _repeated(queues: list[Queue]) -> set[str]:
+def _repeated(queues: list[Queue]) -> list[str]:
     names = [queue.name for queue in queues if queue.name]
-    return {name for name in names if names.count(name) > 1}
+    return sorted({name for name in names if names.count(name) > 1})
+
+
+def _circles(queues: list[Queue]) -> Iterator[tuple[str, ...]]:
+    """Each circle in which the dead letters of these queues would go round, once."""
+    follows = {queue.name: queue.consumer.dead_letter_queue for queue in queues if queue.name}
+    seen: set[str] = set()
+    for start in follows:
+        name, path = start, []
+        while name in follows and name not in seen:
+            seen.add(name)
+            path.append(name)
+            name = follows[name]
+        if name in path:
+            yield (*path[path.index(name) :], name)

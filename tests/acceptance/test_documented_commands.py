@@ -69,7 +69,7 @@ async def test_the_commands_of_a_document_work(mesh: MeshProcesses, document: st
 async def test_the_readme_tells_the_truth_about_its_queue(mesh: MeshProcesses) -> None:
     await mesh.start(mesh.queue)
     sends = script("README.md")
-    sends = "\n".join([*sends.splitlines()[:3], sends[sends.index('$CALL -d \'{"queue": {"name": "jobs"') :]])
+    sends = "\n".join([*sends.splitlines()[:3], sends[sends.index('call -d \'{"queue": {"name": "jobs"') :]])
     sends = sends.replace(".venv/bin/buf", str(Path(sys.executable).with_name("buf")))
 
     stats = answers(await run(sends.replace("127.0.0.1:50052", mesh.queue.address), mesh.folder))[-1]["stats"]
@@ -93,7 +93,8 @@ def test_every_make_target_that_a_document_names_exists(document: str) -> None:
 def test_every_file_that_a_document_names_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     named = re.findall(
-        r"`((?:docs|protos|mesh|queue_service|email_service|signup_service|tests|scripts)/[\w./]*)`", text
+        r"`((?:docs|protos|mesh|queue_service|email_service|signup_service|baton_client|examples|tests|scripts)/[\w./]*)`",
+        text,
     )
 
     missing = [name for name in named if not (ROOT / name).exists()]

@@ -28,3 +28,11 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 
     assert caught.value.code == 2
     assert "invalid choice" in capsys.readouterr().err
+
+
+def test_a_circle_of_dead_letters_is_found_before_a_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "queues.toml"
+    path.write_text('[[queues]]\nname = "a"\nconsumer.dead_letter_queue = "a"\n')
+
+    assert main(["check", str(path)]) == EXIT_CONFIG
+    assert capsys.readouterr().err == f"{path}: dead letters would go round in a circle: a -> a\n"

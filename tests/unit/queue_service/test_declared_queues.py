@@ -5,7 +5,7 @@ import pytest
 import queue_service
 from mesh.clock import SECOND
 from mesh.field_rules import FieldRules
-from queue_service.declared_queues import DeclarationError, read_declared
+from queue_service.declared_queues import DeclarationError, parse_declared, read_declared
 from queue_service.queue_definition import PushTarget, Queue
 
 RULES = FieldRules(("queue",))
@@ -101,11 +101,47 @@ def test_every_problem_is_named_with_file_key_and_value(tmp_path: Path) -> None:
         ("[[queues]]\nname = 'a'\nconsumer.max_batch_size = true", "must be a whole number, is True"),
         ("[[queues]]\nname = 'a'\nmax_backlog_messages = 99999999999999999999", "max_backlog_messages"),
         ("[[queues]]\nname = 'a'\nconsumer.push.address = 'email'", "consumer.push.call: is required"),
-        ("[[queues]]\nname = 'a'\nstate = 'STATE_PAUSED'", "state"),
+        ("[[queues]]\nname = 'a'\nconsumer.push = { address = 'h:1', batch = {}, method = {} }", "multiple"),
+        ("a = " + "[" * 100_000, "queues.toml"),
     ],
 )
 def test_what_is_broken_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert any(said in problem for problem in problems(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "state = 'STATE_PAUSED'",
+        "pause_reason = 'mail server moves'",
+        "pause_expire_time = 2027-01-01T00:00:00Z",
+        "create_time = '2027-01-01T00:00:00Z'",
+        "update_time = 5",
+        "etag = '0123456789abcdef'",
+        "push_status = { reason = 'none' }",
+    ],
+)
+def test_what_the_broker_sets_cannot_be_declared(tmp_path: Path, declared: str) -> None:
+    (said,) = problems(tmp_path, f"[[queues]]\nname = 'a'\n{declared}")
+
+    assert said.startswith(f"queues.toml: queues[0].{declared.split()[0]}: is set by the broker and cannot be declared")
+
+
+def test_dead_letters_that_would_go_round_in_a_circle_are_said_once_for_each_circle(tmp_path: Path) -> None:
+    declared = {"in": "a", "a": "b", "b": "c", "c": "a", "self": "self", "x": "y", "y": "elsewhere", "alone": ""}
+    text = "\n".join(
+        f"[[queues]]\nname = '{name}'\nconsumer.dead_letter_queue = '{dead}'" for name, dead in declared.items()
+    )
+
+    assert problems(tmp_path, text) == [
+        "queues.toml: dead letters would go round in a circle: a -> b -> c -> a",
+        "queues.toml: dead letters would go round in a circle: self -> self",
+    ]
+
+
+def test_a_text_is_read_under_the_name_it_came_by() -> None:
+    with pytest.raises(DeclarationError, match=r"^somewhere: queues\[0\]\.name: is required$"):
+        parse_declared("[[queues]]", "somewhere", SERVICES, RULES)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
