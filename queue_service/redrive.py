@@ -1,5 +1,6 @@
 """Redrive: dead letters sent back to where they came from, as a task that outlives the broker."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -20,7 +21,8 @@ class RedriveState(IntEnum):
 class RedriveTask:
     """What is to be moved, and how far it got.
 
-    Only messages that were there at ``create_time`` move. ``error`` says why a FAILED task stopped.
+    Only messages that were there at ``create_time`` move, in the order of their ids; ``position`` is the last one that
+    did, so that no step looks again at what an earlier one left. ``error`` says why a FAILED task stopped.
     """
 
     redrive_task_id: str
@@ -35,15 +37,17 @@ class RedriveTask:
     moved_count: int = 0
     total_count: int = 0
     error: str = ""
+    position: str = ""
 
     @property
     def left(self) -> int:
         """How many more messages it may move."""
         return max(0, self.max_messages - self.moved_count) if self.max_messages else 1 << 62
 
-    def moved(self, count: int, *, finished: bool) -> "RedriveTask":
-        """The task after a step."""
-        after = replace(self, moved_count=self.moved_count + count)
+    def moved(self, message_ids: Sequence[str], *, finished: bool) -> "RedriveTask":
+        """The task after a step that moved these, in order."""
+        position = message_ids[-1] if message_ids else self.position
+        after = replace(self, moved_count=self.moved_count + len(message_ids), position=position)
         return replace(after, state=RedriveState.SUCCEEDED) if finished or not after.left else after
 
     def failed(self, error: str) -> "RedriveTask":

@@ -238,14 +238,16 @@ class MemoryStore:
 
     def _redrive_step(self, task: RedriveTask, verb: verbs.Redrive, effects: Effects) -> RedriveTask:
         contents, limit = self._of(task.queue), min(verb.limit, task.left)
-        found = [s for s in contents.chosen(selection.redrive_filter(task), verb.now) if not s.leased]
+        chosen = contents.chosen(selection.redrive_filter(task), verb.now)
+        found = [state for state in chosen if not state.leased and state.message_id > task.position]
         going = sorted(found, key=lambda state: state.message_id)[:limit]
+        ids = [state.message_id for state in going]
         for number, state in enumerate(going):
             name = destination_of(task, contents.messages[state.message_id])
             if name not in self._contents:
-                return task.moved(number, finished=False).failed(nowhere_to_go(state.message_id, name))
+                return task.moved(ids[:number], finished=False).failed(nowhere_to_go(state.message_id, name))
             message = contents.remove(state.message_id, verb.now, effects)
             self._contents[name].store(redriven(message, self._contents[name].queue, verb.now), state.serial)
             contents.count("redriven")
             effects.ready(name, verb.now)
-        return task.moved(len(going), finished=len(going) < limit)
+        return task.moved(ids, finished=len(ids) < limit)

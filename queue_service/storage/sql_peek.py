@@ -14,9 +14,17 @@ from queue_service.storage.schema import DELIVERIES, HAS_CODE, MESSAGES
 from queue_service.storage.selection import Effects
 from queue_service.storage.transaction import Transaction
 
-_ORDER = (DELIVERIES.c.rank, DELIVERIES.c.due_at, DELIVERIES.c.message_id)
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_OLD = sa.select(MESSAGES.c.message_id)
+#: The body's row of a delivery state: looked up for each, so that a few of many cost no walk along all.
+_SENT = (
+    sa.select(sa.literal(1))
+    .select_from(MESSAGES)
+    .where(
+        MESSAGES.c.queue_number == DELIVERIES.c.queue_number,
+        MESSAGES.c.message_id == DELIVERIES.c.message_id,
+    )
+    .correlate(DELIVERIES)
+)
 
 
 def newest_id(connection: sa.Connection, queues: Iterable[Queue]) -> str:
@@ -36,12 +44,17 @@ def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[views.Peeked, ...]
 
 def _in_order(transaction: Transaction, queue: Queue, verb: verbs.Peek) -> Iterator[DeliveryState]:
     """What the filter means, one range of the line's index after the other: no place is looked for among another's."""
-    query = wanted_query(queue, verb.filter).order_by(*_ORDER).limit(verb.limit)
-    if verb.after is not None:
-        edge = (verb.after.rank, verb.after.due_at, raw_id(verb.after.message_id))
-        query = query.where(sa.tuple_(*_ORDER) > sa.tuple_(*(sa.literal(part) for part in edge)))
-    for condition in _ranges(verb.filter.places, verb.now):
-        yield from (state_of(row) for row in transaction.connection.execute(query.where(condition)))
+    due_at, message_id = DELIVERIES.c.due_at, DELIVERIES.c.message_id
+    wanted = wanted_query(queue, verb.filter).order_by(due_at, message_id).limit(verb.limit)
+    after = verb.after
+    for rank, conditions in _ranges(verb.filter.places, verb.now):
+        query = wanted.where(DELIVERIES.c.rank == rank, *conditions)
+        if after is not None and after.rank > rank:
+            continue
+        if after is not None and after.rank == rank:
+            edge = sa.tuple_(sa.literal(after.due_at), sa.literal(raw_id(after.message_id)))
+            query = query.where(sa.tuple_(due_at, message_id) > edge)
+        yield from (state_of(row) for row in transaction.connection.execute(query))
 
 
 def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
@@ -75,8 +88,7 @@ def wanted_query(queue: Queue, wanted: views.Filter) -> "sa.Select[tuple[object,
     if wanted.message_ids:
         query = query.where(DELIVERIES.c.message_id.in_(_raw_ids(wanted.message_ids)))
     if wanted.sent_before is not None:
-        old = _OLD.where(MESSAGES.c.queue_number == queue.number, MESSAGES.c.send_time < wanted.sent_before)
-        query = query.where(DELIVERIES.c.message_id.in_(old))
+        query = query.where(_SENT.where(MESSAGES.c.send_time < wanted.sent_before).exists())
     return query
 
 
@@ -85,15 +97,17 @@ def _raw_ids(message_ids: Iterable[str]) -> list[bytes]:
     return [raw_id(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
 
 
-def _ranges(places: frozenset[views.Place], now: int) -> Iterator["sa.ColumnElement[bool]"]:
-    """Conditions that together fit what is in those places, in the order in which they stand; all for none."""
-    rank, due_at = DELIVERIES.c.rank, DELIVERIES.c.due_at
-    if not places:
-        yield sa.true()
-    if views.Place.READY in places:
-        yield sa.and_(rank == Rank.LINE, due_at <= now)
-    if views.Place.DELAYED in places:
-        yield sa.and_(rank == Rank.LINE, due_at > now)
-        yield rank == Rank.BLOCKED
-    if views.Place.LEASED in places:
-        yield rank == Rank.LEASED
+def _ranges(places: frozenset[views.Place], now: int) -> Iterator[tuple[Rank, list["sa.ColumnElement[bool]"]]]:
+    """Ranks, and what else fits what is in those places there, in the order in which they stand; all for none."""
+    ready, delayed, leased = (not places or place in places for place in views.Place)
+    due_at = DELIVERIES.c.due_at
+    if ready and delayed:
+        yield Rank.LINE, []
+    elif ready:
+        yield Rank.LINE, [due_at <= now]
+    elif delayed:
+        yield Rank.LINE, [due_at > now]
+    if delayed:
+        yield Rank.BLOCKED, []
+    if leased:
+        yield Rank.LEASED, []

@@ -10,7 +10,7 @@ from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveState, RedriveTask, destination_of, nowhere_to_go, redriven
 from queue_service.storage import verbs
-from queue_service.storage.rows import Row, state_of
+from queue_service.storage.rows import Row, raw_id, state_of
 from queue_service.storage.schema import DELIVERIES, REDRIVE_TASKS
 from queue_service.storage.selection import Effects, redrive_filter
 from queue_service.storage.sql_peek import wanted_query
@@ -37,16 +37,19 @@ def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effe
     queue = transaction.queue(task.queue)
     limit = min(verb.limit, task.left)
     query = wanted_query(queue, redrive_filter(task)).where(DELIVERIES.c.rank != Rank.LEASED)
+    if task.position:
+        query = query.where(DELIVERIES.c.message_id > raw_id(task.position))
     states = [
         state_of(row) for row in transaction.connection.execute(query.order_by(DELIVERIES.c.message_id).limit(limit))
     ]
-    messages = transaction.messages(queue, [state.message_id for state in states])
+    ids = [state.message_id for state in states]
+    messages = transaction.messages(queue, ids)
     for number, state in enumerate(states):
         name = destination_of(task, messages[state.message_id])
         if name not in transaction.queues:
-            return task.moved(number, finished=False).failed(nowhere_to_go(state.message_id, name))
+            return task.moved(ids[:number], finished=False).failed(nowhere_to_go(state.message_id, name))
         _move(transaction, queue, transaction.queue(name), state, messages[state.message_id], verb.now, effects)
-    return task.moved(len(states), finished=len(states) < limit)
+    return task.moved(ids, finished=len(ids) < limit)
 
 
 def _move(

@@ -93,7 +93,7 @@ def test_pauses_and_redrive_tasks_keep_their_words(broker: BrokerStore) -> None:
     for text in STRANGE:
         task = RedriveTask(text, "work-dead", "", frozenset({text}), frozenset({text}), 0.0, 0, broker.clock.now())
         broker.do(verbs.Redrive(task, broker.clock.now()))
-        broker.do(verbs.Redrive(task.moved(1, finished=True), broker.clock.now()))
+        broker.do(verbs.Redrive(task.moved(["\0"], finished=True), broker.clock.now()))
         broker.save(Queue("paused", pause=Pause(reason=text)))
 
         assert broker.store.queues["paused"].pause == Pause(reason=text)
