@@ -198,7 +198,7 @@ class BlockingClient:
             async with asyncio.timeout(time.total_seconds()):
                 return await work
         except TimeoutError as error:
-            raise CallError("DEADLINE_EXCEEDED", f"no answer within {time}") from error
+            raise CallError("DEADLINE_EXCEEDED", f"no answer within {time}{self._connection.trouble}") from error
 
     async def _close(self) -> None:
         await asyncio.gather(*(producer.close() for producer in self._producers.values()))

@@ -77,6 +77,8 @@ class Connection:
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
         self._closed = False
+        self.trouble = ""
+        """What stands in the way of calls, as a clause; empty after one that was answered."""
 
     @property
     def channel(self) -> grpc.aio.Channel:
@@ -115,12 +117,16 @@ class Connection:
         """Make one call; raises CallError, and Closed when the connection is closed meanwhile."""
         self.be_open()
         try:
-            return await method(request, timeout=timeout, metadata=self.metadata)
+            answer = await method(request, timeout=timeout, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
-            raise read_error(error) from error
+            said = read_error(error)
+            self.trouble = f"; the last try ended in {said}"
+            raise said from error
         except asyncio.CancelledError:
             self.notice_closed()
             raise
+        self.trouble = ""
+        return answer
 
     async def persist(
         self,

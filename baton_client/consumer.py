@@ -113,7 +113,20 @@ class Consumer:
         task.add_done_callback(self._work.discard)
         task.add_done_callback(self._begun.discard)
         # A task that is cancelled before its first step never runs; what it was to work on goes back all the same.
-        task.add_done_callback(lambda _: self._settle_rest(messages, Release()))
+        task.add_done_callback(lambda _: self._give_back(messages))
+
+    def _give_back(self, messages: list[Message[Any]]) -> None:
+        self._complete(messages)
+        self._settle_rest(self._held(messages), Release())
+
+    def _held(self, messages: list[Message[Any]]) -> list[Message[Any]]:
+        """Those whose leases are not known to be lost; the others are somebody else's work by now."""
+        return [message for message in messages if self._renewer.holds(message.lease_id)]
+
+    def _complete(self, messages: list[Message[Any]]) -> None:
+        """Let nothing more join these."""
+        if self._next is messages:
+            self._next = []
 
     async def _end(self, taking: "asyncio.Task[None]", within: float) -> None:
         """Cut off what is still being worked on, see every settlement through, and let the source end."""
@@ -135,10 +148,10 @@ class Consumer:
     async def _work_on(self, messages: list[Message[Any]]) -> None:
         """One message, or one batch: whatever happens, each of its messages is settled in the end."""
         async with self._free:
-            if not self._stopping and (task := asyncio.current_task()) is not None:
+            self._complete(messages)
+            messages[:] = self._held(messages)
+            if messages and not self._stopping and (task := asyncio.current_task()) is not None:
                 self._begun.add(task)
-                if self._next is messages:
-                    self._next = []
                 self._settle_rest(messages, await self._outcome(messages))
 
     def _settle_rest(self, messages: Sequence[Message[Any]], outcome: Outcome) -> None:

@@ -94,7 +94,7 @@ class Producer:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await self._enqueue(message)
         except TimeoutError as error:
-            raise CallError("DEADLINE_EXCEEDED", f"not confirmed within {timeout}: stored or not") from error
+            raise self._unconfirmed(timeout) from error
 
     async def send_all(self, bodies: Iterable[object], *, timeout: timedelta = TIMEOUT) -> list[SendResult]:
         """Send up to 1,000 messages, all or none, in one call of their own.
@@ -111,7 +111,7 @@ class Producer:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await call
         except TimeoutError as error:
-            raise CallError("DEADLINE_EXCEEDED", f"not confirmed within {timeout}: stored or not") from error
+            raise self._unconfirmed(timeout) from error
 
     async def close(self) -> None:
         """Take nothing more in, and wait until what was taken in is answered, or has failed. Safe twice."""
@@ -142,6 +142,10 @@ class Producer:
     def _be_open(self) -> None:
         if self._closed:
             raise Closed(f"the producer of {self.queue} is closing, or closed")
+
+    def _unconfirmed(self, timeout: timedelta) -> CallError:
+        said = f"not confirmed within {timeout}: stored or not{self._connection.trouble}"
+        return CallError("DEADLINE_EXCEEDED", said)
 
     def _let_go(self, size: int) -> None:
         self.waiting_bytes -= size

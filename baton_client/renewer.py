@@ -44,6 +44,15 @@ class Renewer:
         self._held.update(dict.fromkeys(lease_ids))
         self._changed.set()
 
+    def holds(self, lease_id: str) -> bool:
+        """Whether a lease is still this consumer's, as far as is known."""
+        return lease_id in self._held
+
+    def lost(self) -> None:
+        """None of the leases so far is this consumer's any more."""
+        self._held.clear()
+        self._changed.set()
+
     def let_go(self, lease_id: str) -> None:
         """This one is needed no more. Safe twice."""
         self._held.pop(lease_id, None)
@@ -65,8 +74,15 @@ class Renewer:
             while not self._held:
                 await self.change()
             part = self._lease() / PART
-            await asyncio.sleep(part if renewed else min(AGAIN, part))
+            await self._sleep(part if renewed else min(AGAIN, part), part)
             renewed = await self._renewed()
+
+    async def _sleep(self, seconds: float, part: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        await asyncio.sleep(seconds)
+        if (late := loop.time() - until) > part:
+            log.warning("a handler blocked the event loop for %.1f s: leases could not be renewed meanwhile", late)
 
     async def _renewed(self) -> bool:
         held = list(self._held)

@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 class StreamSource:
     """See `baton_client.subscription.Source`.
 
-    What was delivered on a stream that broke is the broker's again. Its settlements are sent all the same: the broker
-    still takes one for a message that nobody else has had meanwhile.
+    What was delivered on a stream that broke is the broker's again: what waits for its turn here is forgotten. What has
+    been begun goes on, and its settlement is sent all the same: the broker still takes it while nobody else has had the
+    message.
     """
 
     def __init__(self, connection: Connection, subscription: Subscription) -> None:
@@ -41,12 +42,13 @@ class StreamSource:
                         if response.HasField("batch"):
                             yield response.batch.messages
                         else:
-                            self._note(response)
+                            self._note(response, held)
                 error = CallError("UNAVAILABLE", "the broker ended the stream")
             except CallError as broken:
                 if not broken.passing:
                     raise
                 error = broken
+            held.lost()
             failures += 1
             await self._pause(failures, error)
 
@@ -93,12 +95,14 @@ class StreamSource:
             opening.max_batch_timeout.CopyFrom(as_duration(wanted.max_batch_timeout))
         return opening
 
-    def _note(self, response: pb.StreamMessagesResponse) -> None:
+    def _note(self, response: pb.StreamMessagesResponse, held: Held) -> None:
         if response.HasField("opened"):
             self.lease = response.opened.visibility_timeout.ToTimedelta().total_seconds()
             log.info("consuming %s", self._subscription.queue)
         elif response.HasField("notice"):
             log.info("the broker says %s of %s", Notice.Kind.Name(response.notice.kind), self._subscription.queue)
+            for lease_id in response.notice.lease_ids:
+                held.let_go(lease_id)
 
     async def _pause(self, failures: int, error: CallError) -> None:
         """Wait before the next stream, or until there will be none."""

@@ -80,6 +80,12 @@ class Held(Protocol):
     async def change(self) -> None:
         """Wait until that changes."""
 
+    def let_go(self, lease_id: str) -> None:
+        """This one is not the consumer's any more."""
+
+    def lost(self) -> None:
+        """None of those so far is the consumer's any more."""
+
 
 class Source(Protocol):
     """Where a consumer's messages come from, and where it says what became of them."""

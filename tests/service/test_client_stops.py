@@ -261,6 +261,32 @@ class TestBroker:
         stats = await broker.stats()
         assert (stats.acked_total, stats.delivered_total) == (2, 2)
 
+    async def test_what_waits_for_its_turn_when_its_stream_is_cut_is_not_worked_on_twice(
+        self, broker: RunningBroker
+    ) -> None:
+        policy = queue_pb2.RetryPolicy(initial_delay=duration(0))
+        await broker.create(max_batch_timeout=duration(0), retry_policy=policy)
+        begun: asyncio.Queue[Any] = asyncio.Queue()
+        go_on = asyncio.Event()
+        async with proxied(broker.address) as proxy:
+            client = Client(proxy.address)
+
+            @client.consumer("work", concurrency=1, prefetch=4)
+            async def handle(message: Message[str]) -> None:
+                begun.put_nowait(message.body)
+                await go_on.wait()
+
+            async with working(client):
+                await broker.send("a", "b", "c")
+                assert await got(begun) == ["a"]
+                await eventually(broker.stats, lambda stats: stats.leased_count == 3)
+                proxy.cut()
+                await eventually(broker.stats, lambda stats: (stats.retried_total, stats.leased_count) == (3, 3))
+                go_on.set()
+                stats = await eventually(broker.stats, lambda stats: stats.acked_total == 3)
+        assert stats.delivered_total == 6
+        assert sorted(begun.get_nowait() for _ in range(begun.qsize())) == ["a", "b", "c"]
+
     async def test_a_broker_that_is_not_there_yet_is_waited_for(self, url: str, mode: Mode) -> None:
         address = f"127.0.0.1:{free_port()}"
         seen: asyncio.Queue[Any] = asyncio.Queue()
