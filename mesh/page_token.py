@@ -7,10 +7,13 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from mesh.errors import InvalidArgument, Violation
+
+M = TypeVar("M", bound=Message)
 
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1_000
@@ -34,6 +37,19 @@ def fitting(items: Sequence[Message]) -> int:
         if count and room < 0:
             return count
     return len(items)
+
+
+def cut(items: Sequence[M], positions: Sequence[str], last: str, scope: str) -> tuple[Sequence[M], str]:
+    """What of a page fits into one answer, and the token of the next page.
+
+    Args:
+        items: the page as it is encoded.
+        positions: where each of them stands in the list.
+        last: the position to go on from when all of them fit; empty at the end of the list.
+        scope: see `encode`.
+    """
+    count = fitting(items)
+    return items[:count], encode(last if count == len(items) else positions[count - 1], scope)
 
 
 def encode(position: str, scope: str = "") -> str:

@@ -1,6 +1,7 @@
 """What lies in a queue: looked at, counted, removed, held back. Nothing here delivers."""
 
 from collections.abc import Callable
+from functools import partial
 
 from mesh.clock import Clock
 from queue_service.catalog import Catalog
@@ -55,15 +56,14 @@ class Backlog:
 
     async def purge(self, queue_name: str, wanted: Filter, *, force: bool) -> int:
         """Remove messages, leased ones too, or only count them; raises QueueNotFound."""
-        settled = await self._writer.execute(Purge(queue_name, self._clock.now(), wanted, force))
-        self._follow_up(queue_name, settled)
-        return settled.count
+        verb = Purge(queue_name, self._clock.now(), wanted, force)
+        return (await self._writer.execute(verb, partial(self._follow_up, queue_name))).count
 
     async def cancel(self, queue_name: str, message_id: str) -> None:
         """Remove a message that nobody has; raises QueueNotFound, MessageNotFound, MessageLeased."""
         wanted = Filter(message_ids=frozenset({message_id}))
-        settled = await self._writer.execute(Purge(queue_name, self._clock.now(), wanted, cancel=True))
-        self._follow_up(queue_name, settled)
+        verb = Purge(queue_name, self._clock.now(), wanted, cancel=True)
+        settled = await self._writer.execute(verb, partial(self._follow_up, queue_name))
         if not settled.count:
             await self.get(queue_name, message_id)
             raise MessageLeased(message_id)

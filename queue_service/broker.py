@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from mesh.clock import SECOND, Clock
 from mesh.identifier import Identifiers
@@ -12,7 +13,7 @@ from queue_service.catalog import Catalog
 from queue_service.errors import QueueIsPushed
 from queue_service.lease_id import LeaseIds
 from queue_service.leasing import Leasing
-from queue_service.message import Delivery, NewMessage
+from queue_service.message import Delivery, Message, NewMessage
 from queue_service.message import Lease as LeaseNumber
 from queue_service.pull import Pull
 from queue_service.queue_definition import Queue
@@ -83,13 +84,15 @@ class Broker:
         """
         queue, now = self.catalog.get(queue_name), self._clock.now()
         admitted = admit_all(messages, queue, self._identifiers, now, path)
-        results = await self._writer.execute(Send(queue_name, admitted, now, request_id))
+        verb = Send(queue_name, admitted, now, request_id)
+        return await self._writer.execute(verb, lambda _: self._sent(queue_name, admitted, now))
+
+    def _sent(self, queue_name: str, admitted: Sequence[Message], now: int) -> None:
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
         if len(later) < len(admitted):
             self.leasing.ready(queue_name, now, len(admitted) - len(later))
         self.leasing.ready(queue_name, min(later, default=None))
         self._reaper.note(queue_name, min(message.expire_time for message in admitted))
-        return results
 
     async def pull(self, pull: Pull) -> Leased:
         """Lease what is ready, or what becomes so within ``max_wait``.
@@ -155,14 +158,12 @@ class Broker:
         return outcomes, until
 
     async def _settle(self, queue_name: str, settlements: tuple[Settlement, ...]) -> Settled:
-        settled = await self._writer.execute(Settle(queue_name, settlements, self._clock.now()))
-        self.follow_up(queue_name, settled)
-        return settled
+        verb = Settle(queue_name, settlements, self._clock.now())
+        return await self._writer.execute(verb, partial(self.follow_up, queue_name))
 
     async def _sweep(self, queue_name: str) -> int | None:
-        settled = await self._writer.execute(Expire(queue_name, self._clock.now()))
-        self.follow_up(queue_name, settled)
-        return settled.next_at
+        verb = Expire(queue_name, self._clock.now())
+        return (await self._writer.execute(verb, partial(self.follow_up, queue_name))).next_at
 
     def follow_up(self, queue_name: str, settled: Settled) -> None:
         """Wake and watch for what a change of the store made ready, and log what it gave up."""

@@ -1,10 +1,12 @@
 """The queues there are: kept in memory to be looked up, changed one at a time, stored before a change is answered."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from mesh.clock import Clock
+from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from queue_service.errors import DeadLetterCycle, DeadLetterQueueInUse, EtagMismatch, QueueExists, QueueNotFound
 from queue_service.queue_definition import Pause, Queue, settable
@@ -12,6 +14,8 @@ from queue_service.storage.verbs import DeleteQueue, SaveQueues
 from queue_service.writer import Writer
 
 log = get_logger(__name__)
+
+T = TypeVar("T")
 
 #: Told of each change: the queue as it was and as it is; None where there was or is none.
 Listener = Callable[[Queue | None, Queue | None], None]
@@ -25,6 +29,7 @@ class Catalog:
         self._clock = clock
         self._queues: dict[str, Queue] = {}
         self._changing = asyncio.Lock()
+        self._changes = TaskSet()
         self._listeners: list[Listener] = []
 
     def load(self) -> None:
@@ -55,10 +60,12 @@ class Catalog:
         Raises:
             QueueExists, DeadLetterCycle
         """
-        async with self._changing:
-            if queue.name in self._queues:
-                raise QueueExists(queue.name)
-            return (await self._save([queue], validate_only=validate_only))[0]
+        return await self._change(lambda: self._create(queue, validate_only=validate_only))
+
+    async def _create(self, queue: Queue, *, validate_only: bool) -> Queue:
+        if queue.name in self._queues:
+            raise QueueExists(queue.name)
+        return (await self._save([queue], validate_only=validate_only))[0]
 
     async def update(
         self, name: str, change: Callable[[Queue | None], Queue], *, etag: str = "", validate_only: bool = False
@@ -68,22 +75,28 @@ class Catalog:
         Raises:
             EtagMismatch, DeadLetterCycle, and whatever ``change`` raises.
         """
-        async with self._changing:
-            current = self._queues.get(name)
-            if etag and (current is None or etag != current.etag):
-                raise EtagMismatch(name, etag, current.etag if current is not None else "none")
-            wanted = change(current)
-            if current is not None and settable(wanted) == settable(current):
-                return current
-            return (await self._save([wanted], validate_only=validate_only))[0]
+        return await self._change(lambda: self._update(name, change, etag, validate_only=validate_only))
+
+    async def _update(
+        self, name: str, change: Callable[[Queue | None], Queue], etag: str, *, validate_only: bool
+    ) -> Queue:
+        current = self._queues.get(name)
+        if etag and (current is None or etag != current.etag):
+            raise EtagMismatch(name, etag, current.etag if current is not None else "none")
+        wanted = change(current)
+        if current is not None and settable(wanted) == settable(current):
+            return current
+        return (await self._save([wanted], validate_only=validate_only))[0]
 
     async def set_pause(self, name: str, pause: Pause | None) -> Queue:
         """Stop or resume the delivery of a queue; raises QueueNotFound."""
-        async with self._changing:
-            before = self.get(name)
-            (after,) = await self._writer.execute(SaveQueues((replace(before, pause=pause),)))
-            self._queues[name] = after
-            self._tell(before, after)
+        return await self._change(lambda: self._set_pause(name, pause))
+
+    async def _set_pause(self, name: str, pause: Pause | None) -> Queue:
+        before = self.get(name)
+        (after,) = await self._writer.execute(SaveQueues((replace(before, pause=pause),)))
+        self._queues[name] = after
+        self._tell(before, after)
         said = "queue paused" if pause else "queue resumed"
         log.info(said, action=said.replace(" ", "_"), queue=name)
         return after
@@ -94,16 +107,18 @@ class Catalog:
         Raises:
             QueueNotFound, EtagMismatch, DeadLetterQueueInUse, QueueNotEmpty
         """
-        async with self._changing:
-            queue = self.get(name)
-            if etag and etag != queue.etag:
-                raise EtagMismatch(name, etag, queue.etag)
-            for other in self._queues.values():
-                if other.consumer.dead_letter_queue == name:
-                    raise DeadLetterQueueInUse(name, other.name)
-            await self._writer.execute(DeleteQueue(name, force))
-            del self._queues[name]
-            self._tell(queue, None)
+        await self._change(lambda: self._delete(name, etag, force=force))
+
+    async def _delete(self, name: str, etag: str, *, force: bool) -> None:
+        queue = self.get(name)
+        if etag and etag != queue.etag:
+            raise EtagMismatch(name, etag, queue.etag)
+        for other in self._queues.values():
+            if other.consumer.dead_letter_queue == name:
+                raise DeadLetterQueueInUse(name, other.name)
+        await self._writer.execute(DeleteQueue(name, force))
+        del self._queues[name]
+        self._tell(queue, None)
         log.info("queue deleted", action="queue_deleted", queue=name)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
@@ -112,10 +127,18 @@ class Catalog:
         Raises:
             DeadLetterCycle
         """
-        async with self._changing:
-            for queue in queues:
-                self._log_difference(queue)
-            await self._save([queue for queue in queues if not self._same(queue)])
+        for queue in queues:
+            self._log_difference(queue)
+        await self._change(lambda: self._save([queue for queue in queues if not self._same(queue)]))
+
+    async def _change(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Make one change at a time, to its end even if its caller goes: else the store would have it and we not."""
+
+        async def alone() -> T:
+            async with self._changing:
+                return await change()
+
+        return await asyncio.shield(self._changes.begin(alone()))
 
     def _same(self, queue: Queue) -> bool:
         current = self._queues.get(queue.name)

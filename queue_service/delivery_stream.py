@@ -1,7 +1,8 @@
 """StreamMessages: one consumer's deliveries, settlements and window on one stream.
 
-Two tasks share the stream: one reads what the consumer says, one delivers what the window lets through. Their answers
-go through a short queue to the one place that writes: a consumer that does not read holds up itself and nothing else.
+Three tasks share the stream: one reads what the consumer says, one delivers what the window lets through, one beats.
+Their answers go through a short queue to the one place that writes: a consumer that does not read holds up itself and
+nothing else.
 """
 
 import asyncio
@@ -84,7 +85,8 @@ class DeliveryStream:
         Raises:
             QueueNotFound, QueueIsPushed: the queue went, or changed, under the stream.
         """
-        tasks = [asyncio.create_task(work) for work in (self._hear(requests), self._deliver(), self._beat())]
+        parts = (lambda: self._hear(requests), self._deliver, self._beat)
+        tasks = [asyncio.create_task(self._until_it_ends(part)) for part in parts]
         broken = True
         try:
             yield self._opened()
@@ -100,6 +102,14 @@ class DeliveryStream:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.shield(self._give_back(lost=broken and not self._broker.draining.is_set()))
+
+    async def _until_it_ends(self, part: Callable[[], Awaitable[None]]) -> None:
+        """With one of its three tasks the stream ends; one that is cancelled has no reader left to tell."""
+        try:
+            await part()
+        except Exception as error:  # of whatever kind: the stream must not go on with a part of it missing
+            self._failure = error
+        await self._answers.put(None)
 
     def _opened(self) -> Response:
         opened = Response.Opened(
@@ -118,10 +128,9 @@ class DeliveryStream:
         try:
             async for request in requests:
                 await self._answers.put(await self._answer(request))
-        except Exception as error:  # of whatever kind: the stream must not end as if all were well
-            self._failure, self._garbled = error, True
-        finally:
-            await self._answers.put(None)
+        except Exception:  # nobody knows what it would have said about what it holds
+            self._garbled = True
+            raise
 
     async def _answer(self, request: pb.StreamMessagesRequest) -> Response:
         try:
@@ -174,16 +183,12 @@ class DeliveryStream:
     # What the broker says.
 
     async def _deliver(self) -> None:
-        try:
-            with self._broker.leasing.waiting(self._queue_name) as self._waiter:
-                while not (self._broker.draining.is_set() and self._noticed_drain and not self._window.held):
-                    queue = self._broker.pulled(self._queue_name)
-                    await self._notice_changes(queue)
-                    if not await self._deliver_batch(queue):
-                        await self._broker.leasing.wait(self._queue_name, self._waiter, self._window.next_end())
-        except BatonError as error:
-            self._failure = error
-        await self._answers.put(None)
+        with self._broker.leasing.waiting(self._queue_name) as self._waiter:
+            while not (self._broker.draining.is_set() and self._noticed_drain and not self._window.held):
+                queue = self._broker.pulled(self._queue_name)
+                await self._notice_changes(queue)
+                if not await self._deliver_batch(queue):
+                    await self._broker.leasing.wait(self._queue_name, self._waiter, self._window.next_end())
 
     async def _deliver_batch(self, queue: Queue) -> bool:
         limit = min(self._batch_size, self._window.free_messages)

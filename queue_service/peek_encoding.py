@@ -1,5 +1,6 @@
 """What a peek shows, its filters and its page tokens, between protobuf and domain."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from baton.queue.v1 import queue_service_pb2 as pb
@@ -11,6 +12,8 @@ from queue_service.storage.selection import position
 from queue_service.storage.views import Filter, Peeked, Place, Position
 
 _BODIES = ("text", "json", "data", "typed")
+# A rank, an instant that fits a database's integer, and a message id.
+_POSITION = re.compile(r"([0-2]):([0-9]{1,18}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
 def encode_peeked(peeked: Peeked, *, without_body: bool = False) -> pb.PeekedMessage:
@@ -51,8 +54,12 @@ def decode_position(token: str, queue: str) -> Position | None:
     """The position in a token; None for the first page. Raises InvalidArgument for a token of anything else."""
     if not token:
         return None
-    rank, due_at, message_id = page_token.decode(token, _scope(queue)).split(":")
-    return Position(int(rank), int(due_at), message_id)
+    text = page_token.decode(token, _scope(queue))
+    if (found := _POSITION.fullmatch(text)) is None:  # the digest keeps mistakes apart, not who makes one that fits
+        raise InvalidArgument(
+            [Violation("page_token", f"is not a token of an earlier page of this list: {token[:64]!r}")]
+        )
+    return Position(int(found[1]), int(found[2]), found[3])
 
 
 def _scope(queue: str) -> str:

@@ -63,12 +63,9 @@ class QueueServicer(QueueServiceServicer):
         """Show queues, by name."""
         size = page_token.page_size(request.page_size)
         queues, last = self._catalog.page(page_token.decode(request.page_token, _QUEUES), size)
-        encoded = [self._encode(queue) for queue in queues]
-        count = page_token.fitting(encoded)
-        if count < len(queues):
-            last = queues[count - 1].name
-        token = page_token.encode(last, _QUEUES) if last else ""
-        return pb.ListQueuesResponse(queues=encoded[:count], next_page_token=token)
+        names = [queue.name for queue in queues]
+        page, token = page_token.cut([self._encode(queue) for queue in queues], names, last, _QUEUES)
+        return pb.ListQueuesResponse(queues=page, next_page_token=token)
 
     async def UpdateQueue(self, request: pb.UpdateQueueRequest, context: Context) -> pb.UpdateQueueResponse:
         """Change a queue, or make it where the request allows."""
@@ -146,12 +143,9 @@ class QueueServicer(QueueServiceServicer):
         """Show redrives."""
         size = page_token.page_size(request.page_size)
         tasks, last = self._redriver.page(request.queue, page_token.decode(request.page_token, _TASKS), size)
-        encoded = [encode_redrive_task(task) for task in tasks]
-        count = page_token.fitting(encoded)
-        if count < len(tasks):
-            last = tasks[count - 1].redrive_task_id
-        token = page_token.encode(last, _TASKS) if last else ""
-        return pb.ListRedriveTasksResponse(redrive_tasks=encoded[:count], next_page_token=token)
+        ids = [task.redrive_task_id for task in tasks]
+        page, token = page_token.cut([encode_redrive_task(task) for task in tasks], ids, last, _TASKS)
+        return pb.ListRedriveTasksResponse(redrive_tasks=page, next_page_token=token)
 
     async def CancelRedriveTask(
         self, request: pb.CancelRedriveTaskRequest, context: Context

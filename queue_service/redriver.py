@@ -13,7 +13,7 @@ from queue_service.errors import RedriveTaskExists, RedriveTaskNotFound, Redrive
 from queue_service.queue_definition import DAY, Queue
 from queue_service.redrive import RedriveState, RedriveTask
 from queue_service.storage.selection import redrive_filter
-from queue_service.storage.verbs import Redrive
+from queue_service.storage.verbs import Redrive, Redriven
 from queue_service.writer import Writer
 
 log = get_logger(__name__)
@@ -32,7 +32,7 @@ class Redriver:
         self._tasks: dict[str, RedriveTask] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._steps: dict[str, asyncio.Future[RedriveTask]] = {}
-        self._failing = TaskSet()
+        self._outliving = TaskSet()
         broker.catalog.listen(self._queue_changed)
 
     def start(self) -> None:
@@ -45,7 +45,7 @@ class Redriver:
     async def stop(self) -> None:
         """Stop between two steps; the next start goes on."""
         await asyncio.gather(*(self._halt(key) for key in list(self._loops)))
-        await self._failing.cancel()
+        await self._outliving.cancel()
 
     async def create(self, wanted: RedriveTask, *, validate_only: bool = False) -> RedriveTask:
         """Begin a task, or only count what it would move.
@@ -63,14 +63,14 @@ class Redriver:
             wanted, redrive_task_id=wanted.redrive_task_id or self._identifiers(), create_time=self._clock.now()
         )
         self._refuse_rival(task)
-        count = await self._broker.backlog.purge(task.queue, redrive_filter(task), force=False)
+        everything = replace(redrive_filter(task), sent_before=None)  # nothing there was sent after this instant
+        count = await self._broker.backlog.purge(task.queue, everything, force=False)
         task = replace(task, total_count=min(count, task.left))
         if validate_only:
             return task
         self._refuse_rival(task)
         self._tasks[task.redrive_task_id] = task
-        await self._writer.execute(Redrive(task, self._clock.now()))
-        self._begin(task)
+        await asyncio.shield(self._outliving.begin(self._store(task)))
         return task
 
     def get(self, redrive_task_id: str) -> RedriveTask:
@@ -94,6 +94,15 @@ class Redriver:
             await self._step(replace(task, state=RedriveState.CANCELLED), 0)
         return self.get(redrive_task_id)
 
+    async def _store(self, task: RedriveTask) -> None:
+        """Store a new task and begin it, though its caller may have gone meanwhile: the store has it then."""
+        try:
+            await self._writer.execute(Redrive(task, self._clock.now()))
+        except Exception:
+            del self._tasks[task.redrive_task_id]
+            raise
+        self._begin(task)
+
     def _refuse_rival(self, task: RedriveTask) -> None:
         if task.redrive_task_id in self._tasks:
             raise RedriveTaskExists(task.redrive_task_id)
@@ -116,7 +125,7 @@ class Redriver:
         for task in self._tasks.values():
             if task.queue == before.name and task.redrive_task_id in self._loops:
                 self._loops[task.redrive_task_id].cancel()
-                self._failing.begin(self._fail(task.redrive_task_id, f"queue {before.name!r} was deleted"))
+                self._outliving.begin(self._fail(task.redrive_task_id, f"queue {before.name!r} was deleted"))
 
     async def _fail(self, key: str, said: str) -> None:
         await self._halt(key)
@@ -154,7 +163,9 @@ class Redriver:
         log.info("redrive ended", action="redrive_ended", redrive_task_id=task.redrive_task_id, state=task.state.name)
 
     async def _step(self, task: RedriveTask, limit: int) -> RedriveTask:
-        redriven = await self._writer.execute(Redrive(task, self._clock.now(), limit))
-        self._tasks[task.redrive_task_id] = redriven.task
+        return (await self._writer.execute(Redrive(task, self._clock.now(), limit), self._moved)).task
+
+    def _moved(self, redriven: Redriven) -> None:
+        task = redriven.task
+        self._tasks[task.redrive_task_id] = task
         self._broker.follow_up(task.queue, redriven.settled)
-        return redriven.task

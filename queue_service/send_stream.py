@@ -28,6 +28,7 @@ class SendStream:
     def __init__(self, broker: Broker, rules: FieldRules) -> None:
         self._broker, self._rules = broker, rules
         self._answers: asyncio.Queue[asyncio.Task[pb.StreamSendMessagesResponse] | None] = asyncio.Queue(PIPELINE)
+        self._failure: Exception | None = None
 
     async def run(self, requests: Requests) -> AsyncIterator[pb.StreamSendMessagesResponse]:
         """The answers, in the order of the requests.
@@ -39,7 +40,8 @@ class SendStream:
         try:
             while (answer := await self._answers.get()) is not None:
                 yield await answer
-            await reader
+            if self._failure is not None:
+                raise self._failure
         finally:
             reader.cancel()
             await asyncio.gather(reader, return_exceptions=True)
@@ -50,11 +52,13 @@ class SendStream:
             while (request := await self._next(requests, draining)) is not None:
                 # A task begins in the order in which it is made, and submits before it first waits: the order is kept.
                 await self._answers.put(asyncio.create_task(self._send(request)))
+            if self._broker.draining.is_set():
+                self._failure = Unavailable("DRAINING", "the broker is stopping")
+        except Exception as error:  # of whatever kind: it is told behind the answers to what came before it
+            self._failure = error
         finally:
             draining.cancel()
-            await self._answers.put(None)
-        if self._broker.draining.is_set():
-            raise Unavailable("DRAINING", "the broker is stopping")
+        await self._answers.put(None)  # unless cancelled: then nobody takes what is in the way
 
     async def _next(self, requests: Requests, draining: "asyncio.Task[bool]") -> pb.StreamSendMessagesRequest | None:
         following = asyncio.ensure_future(anext(requests, None))

@@ -7,7 +7,7 @@ for it than for a commit of its own.
 import asyncio
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from mesh.errors import BatonError, Unavailable
@@ -24,7 +24,8 @@ R = TypeVar("R")
 #: Verbs of one commit at most, so that the first of them is not kept waiting for ever.
 MAX_GROUP = 256
 
-_Work = tuple[Verb[Any], "asyncio.Future[Any]"]
+FollowUp = Callable[[R], None]
+_Work = tuple[Verb[Any], "asyncio.Future[Any]", FollowUp[Any] | None]
 
 
 class Writer:
@@ -48,23 +49,24 @@ class Writer:
         """Every redrive task, by its id, as the store has it; to be read before the first verb."""
         return self._store.redrive_tasks
 
-    async def execute(self, verb: Verb[R]) -> R:
+    async def execute(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> R:
         """The verb's result, once it is durable.
 
-        A caller that is cancelled stops waiting; the verb happens all the same.
+        A caller that is cancelled stops waiting; the verb happens all the same, and so does ``follow_up``, which is
+        given the result before the caller is.
 
         Raises:
-            BatonError: the verb was refused, or the storage failed.
+            BatonError: the verb was refused, or the storage failed; nothing follows then.
         """
-        return await self.submit(verb)
+        return await self.submit(verb, follow_up)
 
-    def submit(self, verb: Verb[R]) -> "asyncio.Future[R]":
+    def submit(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> "asyncio.Future[R]":
         """Hand a verb over now; verbs are executed in the order in which they are submitted."""
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(Unavailable("DRAINING", "the broker is stopping"))
         else:
-            self._work.put((verb, future))
+            self._work.put((verb, future, follow_up))
         return future
 
     async def close(self) -> None:
@@ -78,8 +80,8 @@ class Writer:
     def _run(self) -> None:
         while (first := self._work.get()) is not None:
             group, last = self._gather(first)
-            results = self._apply([verb for verb, _ in group])
-            self._loop.call_soon_threadsafe(_resolve, [future for _, future in group], results)
+            results = self._apply([verb for verb, _, _ in group])
+            self._loop.call_soon_threadsafe(_resolve, group, results)
             if last:
                 return
 
@@ -106,11 +108,24 @@ class Writer:
             return [error] * len(verbs)
 
 
-def _resolve(futures: list["asyncio.Future[Any]"], results: list[Any]) -> None:
-    for future, result in zip(futures, results, strict=True):
+def _resolve(group: Sequence[_Work], results: Sequence[Any]) -> None:
+    for (_, future, follow_up), result in zip(group, results, strict=True):
+        answer = _followed_up(result, follow_up)
         if future.done():
             continue
-        if isinstance(result, Exception):
-            future.set_exception(result)
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
         else:
-            future.set_result(result)
+            future.set_result(answer)
+
+
+def _followed_up(result: Any, follow_up: FollowUp[Any] | None) -> Any:
+    """The result, or in its place what went wrong behind it: that must not keep the others from their answers."""
+    if follow_up is None or isinstance(result, Exception):
+        return result
+    try:
+        follow_up(result)
+    except Exception as error:  # of whatever kind; the caller, if there still is one, is told
+        log.error("a change was stored but not followed up", action="follow_up_failed", exc_info=error)
+        return error
+    return result

@@ -131,7 +131,7 @@ class MemoryStore:
             return verbs.Leased(contents.deliveries(live), None, 0)
         ready = contents.ready(verb.now)
         if ready and (wait := selection.lingers_until(ready[0].due_at, len(ready), verb)) is not None:
-            return verbs.Leased((), wait, len(ready))
+            return verbs.Leased((), wait, 0)
         taken = selection.chosen(ready, verb)
         for state in taken:
             contents.put(

@@ -8,6 +8,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from baton.queue.v1 import consumer_service_pb2, message_pb2, queue_pb2
 from baton.queue.v1 import queue_service_pb2 as pb
+from mesh import page_token
 from mesh.status import read_error
 from tests.support.bad_requests.row import MIB
 from tests.support.refusals import refused, violations
@@ -187,3 +188,14 @@ async def test_a_mask_may_name_what_is_output_only_and_it_stays(broker: RunningB
     assert after.consumer.max_concurrency == 3
     assert (after.consumer.max_batch_size, after.consumer.visibility_timeout.seconds) == (10, 9)
     assert (after.state, after.create_time) == (before.state, before.create_time)
+
+
+@pytest.mark.parametrize("position", ["", "0", "9:1:x", "0:99999999999999999999:" + "0" * 36, "0:1:zz", "0:1:2:3"])
+async def test_a_page_token_that_somebody_made_to_fit_is_refused(broker: RunningBroker, position: str) -> None:
+    await broker.create()
+    token = page_token.encode(position, "messages of work") if position else "AAAA"
+    request = pb.PeekMessagesRequest(name="work", page_token=token)
+
+    error = await refused(broker.queues.PeekMessages(request))
+
+    assert violations(error).keys() == {"page_token"}

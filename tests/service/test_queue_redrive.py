@@ -8,7 +8,10 @@ import grpc
 from baton.queue.v1 import message_pb2, producer_service_pb2, queue_pb2, queue_service_pb2
 from mesh.database import sqlite_url
 from mesh.status import read_error
+from queue_service.redrive import RedriveTask
 from queue_service.storage.sql import SqlStore
+from queue_service.storage.verbs import Redrive
+from tests.support.failing_store import FailingStore, HeldStore
 from tests.support.refusals import refused, violations
 from tests.support.running_broker import RunningBroker, duration, running_broker
 
@@ -96,18 +99,6 @@ async def test_a_task_goes_on_after_a_restart(tmp_path: Path) -> None:
 
         assert (task.state, task.moved_count, task.total_count) == (Task.STATE_SUCCEEDED, 4, 4)
         assert (await broker.stats()).ready_count == 4
-
-
-async def test_a_task_whose_queue_is_gone_fails_and_says_so(broker: RunningBroker) -> None:
-    await broker.create(dead_letter_queue="dead")
-    await bury(broker, 1)
-    await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="work"))
-
-    task = await ended(broker, (await create(broker)).redrive_task_id)
-
-    assert task.state == Task.STATE_FAILED
-    assert "'work' is not there" in task.error.message
-    assert (await broker.stats("dead")).ready_count == 1
 
 
 async def test_tasks_are_listed(broker: RunningBroker) -> None:
@@ -198,3 +189,37 @@ async def test_a_task_ends_with_its_queue_and_leaves_the_next_of_that_name_alone
 
     assert (task.state, task.error.message) == (Task.STATE_FAILED, "queue 'dead' was deleted")
     assert (await broker.stats("dead")).ready_count == 1
+
+
+async def test_a_task_that_could_not_be_stored_stands_in_nobodys_way() -> None:
+    store = FailingStore()
+    async with running_broker(store) as broker:
+        await broker.create(dead_letter_queue="dead")
+        await bury(broker, 1)
+        store.failing = Redrive
+        failed = await refused(create(broker, redrive_task_id="t"))
+        store.failing = None
+
+        again = await ended(broker, (await create(broker, redrive_task_id="t")).redrive_task_id)
+
+    assert read_error(failed).reason == "STORAGE_UNAVAILABLE"
+    assert (again.state, again.moved_count) == (Task.STATE_SUCCEEDED, 1)
+
+
+async def test_a_task_that_is_stored_goes_on_though_its_caller_has_gone() -> None:
+    store = HeldStore()
+    store.hold(Redrive)
+    async with running_broker(store) as broker:
+        await broker.create(dead_letter_queue="dead")
+        await bury(broker, 1)
+        redriver = broker.application._redriver
+        wanted = RedriveTask("t", "dead", "", frozenset(), frozenset(), 0.0, 0, 0)
+        call = asyncio.create_task(redriver.create(wanted))
+        await asyncio.to_thread(store.reached.wait, 10)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        store.let_go.set()
+
+        task = await ended(broker, "t")
+
+    assert (task.state, task.moved_count) == (Task.STATE_SUCCEEDED, 1)

@@ -39,10 +39,11 @@ async def broker(clock: FakeClock) -> AsyncIterator[RunningBroker]:
 
 async def test_a_heartbeat_comes_within_every_fifteen_seconds(broker: RunningBroker, clock: FakeClock) -> None:
     call = broker.consumer.StreamMessages()
-    await call.write(Request(open=Request.Open(queue="work")))
+    await call.write(Request(open=Request.Open(queue="work", max_batch_timeout=duration(0))))
     opened = await read(call)
     interval = opened.opened.heartbeat_interval.ToTimedelta().total_seconds()
-    await broker.send("waits for others")
+    await broker.send("a")
+    assert (await read(call)).HasField("batch")
 
     beats = []
     for _ in range(3):

@@ -58,3 +58,14 @@ def test_a_page_ends_before_it_is_too_large() -> None:
     assert page_token.fitting([item] * 2) == 2
     assert page_token.fitting([item] * 5) == 2
     assert page_token.fitting([BytesValue(value=b"x" * 5 * 1024 * 1024), item]) == 1
+
+
+def test_what_is_cut_off_a_page_begins_the_next_one() -> None:
+    item = BytesValue(value=b"x" * 1024 * 1024)
+
+    page, token = page_token.cut([item] * 4, ["a", "b", "c", "d"], "", "list")
+    whole, after = page_token.cut([item], ["a"], "a", "list")
+
+    assert (len(page), page_token.decode(token, "list")) == (2, "b")
+    assert (len(whole), page_token.decode(after, "list")) == (1, "a")
+    assert page_token.cut([], [], "", "list") == ([], "")
