@@ -32,8 +32,16 @@ OPTIONS: tuple[tuple[str, int | str], ...] = (
 )
 
 
+#: What differs towards a server that is not ours: by default every gRPC server hangs up on who pings it more often than
+#: once in five minutes, or while no call is under way (https://github.com/grpc/proposal/blob/master/A8-client-side-keepalive.md).
+FOREIGN_OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 310_000),
+    ("grpc.keepalive_permit_without_calls", 0),
+)
+
+
 def open_channel(
-    target: str, *, packages: Sequence[str] = (), timeout: float = DEFAULT_TIMEOUT, healthy_only: bool = False
+    target: str, *, packages: Sequence[str] = (), timeout: float = DEFAULT_TIMEOUT, foreign: bool = False
 ) -> grpc.aio.Channel:
     """A channel to ``target`` with the retry policies that the contracts in ``packages`` ship.
 
@@ -41,10 +49,12 @@ def open_channel(
         target: a gRPC target, such as ``127.0.0.1:50052`` or ``unix:/run/baton/email.sock``.
         packages: contracts whose ``service_config.json`` applies, such as ``queue``.
         timeout: seconds for a unary call that sets none; a call being served bounds it further.
-        healthy_only: use no address whose health service says that it does not serve; one without a health service
-            serves.
+        foreign: the server may be anybody's: ping it no more than any server stands, and use no address whose health
+            service says that it does not serve; one without a health service serves.
     """
-    options = (*OPTIONS, ("grpc.service_config", json.dumps(service_config(packages, healthy_only=healthy_only))))
+    config = json.dumps(service_config(packages, healthy_only=foreign))
+    own = dict(OPTIONS) | (dict(FOREIGN_OPTIONS) if foreign else {})
+    options = (*own.items(), ("grpc.service_config", config))
     interceptors = [_UnaryInterceptor(timeout), _ResponseStreamInterceptor()]
     return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
 

@@ -19,6 +19,8 @@ from mesh.errors import ResourceExhausted, Unavailable
 
 # How long a caller should wait before asking a broken or full database again.
 RETRY_DELAY = timedelta(seconds=1)
+#: Seconds that a database in use is waited for: a restart may be quicker than the server's notice of the end before it.
+CLAIM_WAIT = 5
 
 _FULL = ("database or disk is full", "No space left")
 
@@ -118,14 +120,21 @@ def _lock(url: sa.URL) -> IO[str] | None:
 
 
 def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
-    """PostgreSQL's lock against a second process: it lasts as long as the connection that holds it."""
+    """PostgreSQL's lock against a second process: it lasts as long as the connection that holds it.
+
+    The server may take a moment to notice that a process before this one has gone, so it is waited for a little.
+    """
     if engine.dialect.name != "postgresql":
         return None
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
     key = zlib.crc32(",".join(sorted(metadata.tables)).encode())
-    if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one():
+    try:
+        connection.exec_driver_sql(f"SET lock_timeout = '{CLAIM_WAIT}s'")
+        connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
+    except exc.OperationalError as error:
+        connection.invalidate()
         connection.close()
-        raise DatabaseError(f"database {engine.url.database} is in use by another process")
+        raise DatabaseError(f"database {engine.url.database} is in use by another process") from error
     return connection
 
 

@@ -30,7 +30,7 @@ class Target:
 
     def __init__(self, queue_name: str, address: str, clock: Clock) -> None:
         self._queue_name, self._address, self._clock = queue_name, address, clock
-        self.channel = open_channel(address, healthy_only=True)
+        self.channel = open_channel(address, foreign=True)
         self._breaker = Breaker(change_time=clock.now())
         self._connections = self._connections_at_failure = 0
         # A channel to what is no target fails from the beginning, and whoever waits for it to change waits for ever,
