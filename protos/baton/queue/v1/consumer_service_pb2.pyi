@@ -419,8 +419,8 @@ class StreamMessagesRequest(_message.Message):
     EXTEND_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """The caller's number for this request; it comes back in the answer to a settle or extend, and in
-    the Notice that rejects a request.
+    """The caller's number for this request; it comes back in its answer: Settled, Extended, Heartbeat, or
+    the Notice that rejects it. Opened answers without it.
     """
     @_builtins.property
     def open(self) -> Global___StreamMessagesRequest.Open:

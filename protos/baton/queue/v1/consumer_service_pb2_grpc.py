@@ -39,7 +39,8 @@ class ConsumerServiceStub:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def __init__(self, channel):
@@ -84,7 +85,8 @@ class ConsumerServiceServicer:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def PullMessages(self, request, context):
@@ -124,7 +126,9 @@ class ConsumerServiceServicer:
         A bad settle is a Notice, not the end of the stream. A stream that breaks ends its leases, each a
         failure with code STREAM_LOST; after Drain or half-close the rest is released, which costs no
         attempt. When the broker shuts down it sends KIND_SERVER_DRAINING: what is settled within the grace
-        counts, the rest is released likewise.
+        counts, the rest is released likewise. It ends the stream OK as soon as nothing is held, and at the
+        end of the grace UNAVAILABLE without an ErrorInfo. An OK that was not asked for by a half-close
+        means: open a new stream.
         FAILED_PRECONDITION (QUEUE_IS_PUSHED) when the broker pushes the queue.
         After a half-close read on to the end: gRPC gives the status of a stream only behind its last
         message, and the broker sends one, by which it tells a half-close from a broken connection.
@@ -181,7 +185,8 @@ class ConsumerService:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @staticmethod

@@ -38,7 +38,8 @@ class ProducerServiceStub:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def __init__(self, channel):
@@ -82,7 +83,8 @@ class ProducerServiceServicer:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def SendMessage(self, request, context):
@@ -110,7 +112,7 @@ class ProducerServiceServicer:
         SendMessages of its own, all or nothing, and gets one response with its sequence. An error of one
         send comes in StreamSendMessagesResponse.error, and the stream lives on.
         After a broken stream, what was not answered may or may not be stored: repeat it with the same
-        request_id.
+        request_id. When the broker shuts down the stream ends UNAVAILABLE (DRAINING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -170,7 +172,8 @@ class ProducerService:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @staticmethod

@@ -39,7 +39,8 @@ class ProducerServiceStub:
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @_typing.overload
@@ -63,7 +64,7 @@ class ProducerServiceStub:
     SendMessages of its own, all or nothing, and gets one response with its sequence. An error of one
     send comes in StreamSendMessagesResponse.error, and the stream lives on.
     After a broken stream, what was not answered may or may not be stored: repeat it with the same
-    request_id.
+    request_id. When the broker shuts down the stream ends UNAVAILABLE (DRAINING).
     """
     CancelMessage: _grpc.UnaryUnaryMultiCallable[_producer_service_pb2.CancelMessageRequest, _producer_service_pb2.CancelMessageResponse]
     """Removes a message that waits, ready or delayed, before it is delivered.
@@ -86,7 +87,8 @@ class ProducerServiceAsyncStub(ProducerServiceStub):
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -107,7 +109,7 @@ class ProducerServiceAsyncStub(ProducerServiceStub):
     SendMessages of its own, all or nothing, and gets one response with its sequence. An error of one
     send comes in StreamSendMessagesResponse.error, and the stream lives on.
     After a broken stream, what was not answered may or may not be stored: repeat it with the same
-    request_id.
+    request_id. When the broker shuts down the stream ends UNAVAILABLE (DRAINING).
     """
     CancelMessage: _aio.UnaryUnaryMultiCallable[_producer_service_pb2.CancelMessageRequest, _producer_service_pb2.CancelMessageResponse]  # type: ignore[assignment]
     """Removes a message that waits, ready or delayed, before it is delivered.
@@ -129,7 +131,8 @@ class ProducerServiceServicer(metaclass=_abc_1.ABCMeta):
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @_abc_1.abstractmethod
@@ -166,7 +169,7 @@ class ProducerServiceServicer(metaclass=_abc_1.ABCMeta):
         SendMessages of its own, all or nothing, and gets one response with its sequence. An error of one
         send comes in StreamSendMessagesResponse.error, and the stream lives on.
         After a broken stream, what was not answered may or may not be stored: repeat it with the same
-        request_id.
+        request_id. When the broker shuts down the stream ends UNAVAILABLE (DRAINING).
         """
 
     @_abc_1.abstractmethod

@@ -38,7 +38,8 @@ class QueueServiceStub:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def __init__(self, channel):
@@ -137,7 +138,8 @@ class QueueServiceServicer:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def CreateQueue(self, request, context):
@@ -377,7 +379,8 @@ class QueueService:
     UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
     UNIMPLEMENTED (NOT_BUILT): not built yet;
     INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @staticmethod

@@ -39,7 +39,8 @@ class QueueServiceStub:
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @_typing.overload
@@ -137,7 +138,8 @@ class QueueServiceAsyncStub(QueueServiceStub):
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -231,7 +233,8 @@ class QueueServiceServicer(metaclass=_abc_1.ABCMeta):
       UNAVAILABLE (STORAGE_UNAVAILABLE, DRAINING): with RetryInfo;
       UNIMPLEMENTED (NOT_BUILT): not built yet;
       INTERNAL (INTERNAL): with an error id, never the exception's text.
-    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo.
+    A gRPC message above 8 MiB is refused by gRPC itself, with RESOURCE_EXHAUSTED and no ErrorInfo, and so
+    is metadata above 16 KiB. Keepalive pings are welcome every 10 seconds, also without calls.
     """
 
     @_abc_1.abstractmethod
