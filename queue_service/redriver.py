@@ -130,7 +130,19 @@ class Redriver:
     async def _fail(self, key: str, said: str) -> None:
         await self._halt(key)
         if self._tasks[key].state is RedriveState.RUNNING:
-            await self._step(self._tasks[key].failed(said), 0)
+            await self._keep(self._tasks[key].failed(said))
+
+    async def _keep(self, task: RedriveTask) -> RedriveTask:
+        """Store a task that has ended, as soon as the storage lets: until then it would count as running."""
+        while True:
+            try:
+                return await self._step(task, 0)
+            except BatonError as error:
+                await self._wait_for_storage(error)
+
+    async def _wait_for_storage(self, error: BatonError) -> None:
+        log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
+        await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
 
     def _begin(self, task: RedriveTask) -> None:
         key = task.redrive_task_id
@@ -151,10 +163,9 @@ class Redriver:
                 step = self._steps[task.redrive_task_id] = asyncio.ensure_future(self._step(task, limit))
                 task = await asyncio.shield(step)
             except NotFound as error:
-                task = await self._step(task.failed(error.message), 0)
+                task = await self._keep(task.failed(error.message))
             except BatonError as error:
-                log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
-                await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
+                await self._wait_for_storage(error)
                 continue
             if rate:
                 await sleep_until(

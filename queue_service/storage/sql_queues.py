@@ -60,6 +60,7 @@ def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
         transaction.connection.execute(sa.delete(table).where(table.c.queue_number == queue.number))
     transaction.connection.execute(sa.delete(QUEUES).where(QUEUES.c.number == queue.number))
     transaction.forget_counts(queue)
+    transaction.delayed.pop(queue.number, None)
     del transaction.queues[verb.name]
 
 

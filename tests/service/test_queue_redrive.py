@@ -6,12 +6,14 @@ from pathlib import Path
 import grpc
 
 from baton.queue.v1 import message_pb2, producer_service_pb2, queue_pb2, queue_service_pb2
+from mesh.clock import SECOND
 from mesh.database import sqlite_url
 from mesh.status import read_error
 from queue_service.redrive import RedriveTask
 from queue_service.storage.sql import SqlStore
 from queue_service.storage.verbs import Redrive
 from tests.support.failing_store import FailingStore, HeldStore
+from tests.support.fake_clock import FakeClock
 from tests.support.refusals import refused, violations
 from tests.support.running_broker import RunningBroker, duration, running_broker
 
@@ -223,3 +225,22 @@ async def test_a_task_that_is_stored_goes_on_though_its_caller_has_gone() -> Non
         task = await ended(broker, "t")
 
     assert (task.state, task.moved_count) == (Task.STATE_SUCCEEDED, 1)
+
+
+async def test_a_task_whose_end_cannot_be_stored_at_once_ends_when_it_can() -> None:
+    store, clock = FailingStore(), FakeClock()
+    async with running_broker(store, clock=clock) as broker:
+        await broker.create(dead_letter_queue="dead")
+        await bury(broker, 3)
+        made = await create(broker, max_messages_per_second=1)
+        await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="work", force=True))
+        store.failing = Redrive
+        await broker.queues.DeleteQueue(queue_service_pb2.DeleteQueueRequest(name="dead", force=True))
+        assert (await get(broker, made.redrive_task_id)).state == Task.STATE_RUNNING
+
+        store.failing = None
+        async with asyncio.timeout(20):
+            while (task := await get(broker, made.redrive_task_id)).state == Task.STATE_RUNNING:
+                clock.turn(SECOND)
+
+    assert (task.state, task.error.message) == (Task.STATE_FAILED, "queue 'dead' was deleted")
