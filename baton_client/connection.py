@@ -76,6 +76,7 @@ class Connection:
         self.target, self.metadata, self.draw, self.new_id = target, tuple(metadata), draw, new_id
         self._credentials = credentials
         self._channel: grpc.aio.Channel | None = None
+        self._stubs: dict[Callable[[grpc.aio.Channel], Any], Any] = {}
         self._closed = False
         self.trouble = ""
         """What stands in the way of calls, as a clause; empty after one that was answered."""
@@ -99,17 +100,25 @@ class Connection:
     @property
     def queues(self) -> "QueueServiceAsyncStub":
         """Administration."""
-        return QueueServiceStub(self.channel)
+        return self._stub(QueueServiceStub)
 
     @property
     def producer(self) -> "ProducerServiceAsyncStub":
         """Sends."""
-        return ProducerServiceStub(self.channel)
+        return self._stub(ProducerServiceStub)
 
     @property
     def consumer(self) -> "ConsumerServiceAsyncStub":
         """Deliveries and settlements."""
-        return ConsumerServiceStub(self.channel)
+        return self._stub(ConsumerServiceStub)
+
+    def _stub(self, kind: Callable[[grpc.aio.Channel], T]) -> T:
+        """The stub of a service: made once, since every call and every batch of sends asks for one."""
+        channel = self.channel
+        if kind not in self._stubs:
+            self._stubs[kind] = kind(channel)
+        stub: T = self._stubs[kind]
+        return stub
 
     async def call(
         self, method: UnaryMethod[Request, Response], request: Request, *, timeout: float = CALL_TIMEOUT

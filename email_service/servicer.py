@@ -13,9 +13,6 @@ from email_service.storage.base import EmailStore
 from mesh import page_token
 from mesh.store_thread import StoreThread
 
-# The contract's bound on a page.
-_PAGE_BYTES = 3 * 1024 * 1024
-
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -40,7 +37,7 @@ class Servicer(EmailServiceServicer):
     async def ListEmails(self, request: pb.ListEmailsRequest, context: Context) -> pb.ListEmailsResponse:
         """List emails, newest first."""
         position, limit = page_token.decode(request.page_token), page_token.page_size(request.page_size)
-        page = await self._thread.run(self._store.page, position, limit, _PAGE_BYTES, request.to)
+        page = await self._thread.run(self._store.page, position, limit, page_token.MAX_PAGE_BYTES, request.to)
         return pb.ListEmailsResponse(
             emails=[email_message(email) for email in page.emails], next_page_token=page_token.encode(page.position)
         )
