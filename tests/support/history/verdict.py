@@ -1,0 +1,143 @@
+"""Judges a history that ended with every queue drained; modelled on the total-queue checker of Jepsen.
+
+A pure function of the events. It never accuses a sound broker: a delivery is taken to begin when it was received, which
+is later than the broker's own view, and a lease to end when its settlement was under way, which is earlier.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from tests.support.history.event import Event, What
+
+#: Settlements after which the message is there no more.
+ENDS = frozenset({"ack"})
+_APPLIED = frozenset({"APPLIED", "APPLIED_LATE"})
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What must not be, by the promise it breaks, and some counts to read beside it.
+
+    Attributes:
+        lost: sends that were answered OK and never delivered, or delivered and never ended (P1, P5).
+        unexpected: deliveries of what nobody sent, or of a send that was refused (P1).
+        stored_twice: keys that came as several messages (P2).
+        overlapping: messages delivered while another lease on them was live and nobody had let go of it (P2, P3).
+        revived: messages delivered after an ack of theirs was confirmed (P4).
+        ended_twice: keys whose ack was confirmed more than once (P4, P5).
+        early: messages delivered before their time (P6).
+    """
+
+    lost: Sequence[str] = ()
+    unexpected: Sequence[str] = ()
+    stored_twice: Sequence[str] = ()
+    overlapping: Sequence[str] = ()
+    revived: Sequence[str] = ()
+    ended_twice: Sequence[str] = ()
+    early: Sequence[str] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> bool:
+        """Whether every promise was kept."""
+        return not self.broken
+
+    @property
+    def broken(self) -> dict[str, Sequence[str]]:
+        """The promises that were not, with the keys."""
+        return {name: found for name, found in vars(self).items() if name != "counts" and found}
+
+
+def judge(events: Iterable[Event]) -> Verdict:
+    """The verdict on a whole history, sorted by time."""
+    case = _Case(events)
+    return Verdict(
+        lost=case.lost(),
+        unexpected=sorted(key for key in case.deliveries if case.outcomes.get(key, What.FAILED) is What.FAILED),
+        stored_twice=sorted(key for key, found in case.deliveries.items() if len({e.message_id for e in found}) > 1),
+        overlapping=case.overlapping(),
+        revived=case.revived(),
+        ended_twice=sorted(key for key, count in case.ends.items() if count > 1),
+        early=sorted(key for key, found in case.deliveries.items() if found[0].at < case.due.get(key, 0)),
+        counts=case.counts(),
+    )
+
+
+class _Case:
+    """A history, sorted into what belongs together."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.outcomes: dict[str, What] = {}
+        self.due: dict[str, int] = {}
+        self.deliveries: defaultdict[str, list[Event]] = defaultdict(list)
+        self.let_go: dict[str, int] = {}
+        self.ends: Counter[str] = Counter()
+        self.acked_at: dict[str, int] = {}
+        # Sends with a try whose end nobody knows: a refusal of the next try says nothing about it.
+        self._doubtful: set[str] = set()
+        self._keys: dict[str, str] = {}
+        self._actions: dict[str, str] = {}
+        for event in events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        match event.what:
+            case What.INVOKED:
+                if self.outcomes.get(event.key) is not What.OK:
+                    self.outcomes[event.key] = What.UNKNOWN
+                self.due[event.key] = event.until
+            case What.OK:
+                self.outcomes[event.key] = What.OK
+            case What.UNKNOWN:
+                self._doubtful.add(event.key)
+            case What.FAILED if self.outcomes.get(event.key) is not What.OK and event.key not in self._doubtful:
+                self.outcomes[event.key] = What.FAILED
+            case What.DELIVERED:
+                self.deliveries[event.key].append(event)
+                self._keys[event.lease_id] = event.key
+            case What.SETTLING:
+                self._actions.setdefault(event.lease_id, event.how)
+                self.let_go.setdefault(event.lease_id, event.at)
+            case What.LETS_GO:
+                self.let_go.setdefault(event.lease_id, event.at)
+            case What.SETTLED if event.how in _APPLIED and self._actions.get(event.lease_id) in ENDS:
+                key = self._keys[event.lease_id]
+                self.ends[key] += 1
+                self.acked_at.setdefault(key, event.at)
+
+    def lost(self) -> list[str]:
+        """Sends answered OK without an end; one whose ack was not confirmed may have ended."""
+        return sorted(
+            key for key, outcome in self.outcomes.items() if outcome is What.OK and not self._may_have_ended(key)
+        )
+
+    def overlapping(self) -> list[str]:
+        found = set()
+        for key, deliveries in self.deliveries.items():
+            for earlier, later in pairwise(deliveries):
+                end = min(earlier.until, self.let_go.get(earlier.lease_id, earlier.until))
+                if later.at < end and later.lease_id != earlier.lease_id:
+                    found.add(key)
+        return sorted(found)
+
+    def revived(self) -> list[str]:
+        late = (key for key, at in self.acked_at.items() if self.deliveries[key][-1].at > at)
+        return sorted(late)
+
+    def counts(self) -> dict[str, int]:
+        outcomes = Counter(self.outcomes.values())
+        return {
+            "sent": outcomes[What.OK],
+            "refused": outcomes[What.FAILED],
+            "unknown": outcomes[What.UNKNOWN],
+            "recovered": sum(self.outcomes.get(key) is What.UNKNOWN for key in self.deliveries),
+            "delivered": sum(len(found) for found in self.deliveries.values()),
+            "redelivered": sum(len(found) - 1 for found in self.deliveries.values()),
+            "acked": len(self.ends),
+        }
+
+    def _may_have_ended(self, key: str) -> bool:
+        leases = (delivery.lease_id for delivery in self.deliveries.get(key, ()))
+        return key in self.ends or any(self._actions.get(lease) in ENDS for lease in leases)
