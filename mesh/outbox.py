@@ -1,26 +1,29 @@
 """The outbox: what a service wants to tell the broker, stored in the transaction that made it true.
 
-The relay hands entries over oldest first and marks them sent. An entry that is sent again because an answer was lost is
-stored by the broker once: its id is its deduplication id.
+The relay hands entries over oldest first and notes what became of them. An entry that is sent again because an answer
+was lost is stored by the broker once: its id is its deduplication id. Entries of one order key go one behind the other.
+An entry may also take back, before it is delivered, what an earlier one sent.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
-from baton.queue.v1 import message_pb2, producer_service_pb2
-from mesh.clock import Clock, microseconds, sleep_until
-from mesh.status import RemoteError, read_error
+from mesh.clock import SECOND, Clock, microseconds, sleep_until
+from mesh.outbox_call import OutboxCall, Refused
+from mesh.outbox_entry import HandedOver, HandOver, OutboxDepth, OutboxEntry
+from mesh.status import read_error
 from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
 
 if TYPE_CHECKING:  # the asynchronous stub is a type only: at run time there is one stub for both
     from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceAsyncStub
+
+__all__ = ["HandOver", "HandedOver", "OutboxDepth", "OutboxEntry", "OutboxRelay", "OutboxStore"]
 
 log = get_logger(__name__)
 
@@ -31,36 +34,30 @@ FIRST_BACKOFF = timedelta(milliseconds=200)
 LONGEST_BACKOFF = timedelta(seconds=5)
 #: Wait before an entry that the broker refused by itself is tried again.
 REFUSED_BACKOFF = timedelta(seconds=30)
-
-# The broker is away or asks for patience: every entry waits. Any other code is about the entries that were sent.
-_PATIENCE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "INTERNAL", "UNKNOWN", "CANCELLED"})
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxEntry:
-    """One message on its way to the broker: a serialised protobuf message and the queue it is for."""
-
-    entry_id: str
-    queue: str
-    type_name: str
-    value: bytes
-    attributes: Mapping[str, str]
+#: Wait before a message that a consumer holds at this moment is to be taken back again: soon it is settled or free.
+LEASED_BACKOFF = timedelta(seconds=1)
 
 
 class OutboxStore(Protocol):
     """Where entries wait. Implementations hop to their own thread."""
 
     async def pending(self, now: int, limit: int) -> Sequence[OutboxEntry]:
-        """The oldest entries that are neither sent nor postponed beyond ``now``."""
+        """The oldest entries that wait and may be handed over by ``now``; none past one of its key that may not."""
 
     async def next_pending_at(self) -> int | None:
-        """The instant at which the next entry may be sent; None when none is left."""
+        """The instant at which the next entry may be handed over; None when none is left."""
 
-    async def mark_sent(self, message_ids: Mapping[str, str]) -> None:
-        """Note, by entry id, the message id that the broker gave."""
+    async def mark_handed_over(self, results: Mapping[str, HandedOver]) -> None:
+        """Note, by entry id, what became of entries.
+
+        An entry that became a withdrawal while it was sent is not done yet: it stays, and knows its message's id.
+        """
 
     async def postpone(self, entry_id: str, until: int, error: str) -> None:
-        """Try an entry again no earlier than ``until``."""
+        """Try an entry again no earlier than ``until``, and those behind it of its key no earlier than that."""
+
+    async def depth(self) -> OutboxDepth:
+        """How much waits."""
 
 
 class OutboxRelay:
@@ -76,7 +73,7 @@ class OutboxRelay:
     def __init__(
         self, store: OutboxStore, producer: "ProducerServiceAsyncStub", clock: Clock, *, timeout: float = 5.0
     ) -> None:
-        self._store, self._producer, self._clock, self._timeout = store, producer, clock, timeout
+        self._store, self._call, self._clock = store, OutboxCall(producer, timeout), clock
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._backoff = FIRST_BACKOFF
@@ -117,52 +114,90 @@ class OutboxRelay:
 
     async def _empty(self) -> None:
         while entries := await self._store.pending(self._clock.now(), BATCH):
-            for queue, group in groupby(entries, key=lambda entry: entry.queue):
-                await self._hand_over(queue, list(group))
+            held: set[str] = set()  # the keys of which an entry of this read has to wait
+            for (queue, withdraw), group in groupby(entries, key=lambda entry: (entry.queue, entry.withdraw)):
+                if withdraw:
+                    for entry in group:
+                        await self._withdraw(entry, held)
+                else:
+                    await self._send(queue, list(group), held)
 
-    async def _hand_over(self, queue: str, entries: Sequence[OutboxEntry]) -> None:
-        request = producer_service_pb2.SendMessagesRequest(queue=queue, messages=[_message(entry) for entry in entries])
+    async def _send(self, queue: str, entries: Sequence[OutboxEntry], held: set[str]) -> None:
+        entries = [entry for entry in entries if entry.order_key not in held]
+        if not entries:
+            return
         try:
-            response = await self._producer.SendMessages(request, timeout=self._timeout, wait_for_ready=True)
-        except grpc.RpcError as error:
-            await self._refused(queue, entries, read_error(error), error)
+            message_ids = await self._call.send(queue, entries)
+        except Refused as refused:
+            if len(entries) == 1:
+                await self._refused(entries[0], refused, held)
+                return
+            for entry in entries:  # one bad entry must not hold up its neighbours
+                await self._send(queue, [entry], held)
             return
-        ids = {entry.entry_id: result.message_id for entry, result in zip(entries, response.results, strict=True)}
-        await self._store.mark_sent(ids)
-        log.info("outbox entries handed over", action="outbox_handed_over", queue=queue, count=len(ids))
+        found = zip(entries, message_ids, strict=True)
+        await self._store.mark_handed_over({each.entry_id: HandedOver(HandOver.SENT, given) for each, given in found})
+        log.info("outbox entries handed over", action="outbox_handed_over", queue=queue, count=len(entries))
 
-    async def _refused(
-        self, queue: str, entries: Sequence[OutboxEntry], refusal: RemoteError, error: grpc.RpcError
-    ) -> None:
-        too_large = refusal.code == "RESOURCE_EXHAUSTED" and not refusal.reason  # gRPC's own limit, not the broker's
-        if refusal.code in _PATIENCE and not too_large:
-            raise error
-        if len(entries) > 1:  # one bad entry must not hold up its neighbours
-            for entry in entries:
-                await self._hand_over(queue, [entry])
+    async def _withdraw(self, entry: OutboxEntry, held: set[str]) -> None:
+        if entry.order_key in held:
             return
-        until = self._clock.now() + microseconds(REFUSED_BACKOFF)
-        await self._store.postpone(entries[0].entry_id, until, str(refusal))
-        log.error(
-            "the broker refused an outbox entry; it is kept and tried again",
-            action="outbox_entry_refused",
-            queue=queue,
-            entry_id=entries[0].entry_id,
-            error=str(refusal),
+        try:
+            result = await self._take_back(entry)
+        except Refused as refused:
+            await self._refused(entry, refused, held)
+            return
+        await self._store.mark_handed_over({entry.entry_id: result})
+        log.info(
+            "the message of an outbox entry is taken back, or was gone",
+            action="outbox_withdrawn",
+            queue=entry.queue,
+            entry_id=entry.entry_id,
+            outcome=result.what.name,
         )
+
+    async def _take_back(self, entry: OutboxEntry) -> HandedOver:
+        if entry.message_id:
+            return await self._call.take_back(entry.queue, entry.message_id)
+        message_id = await self._call.find(entry)
+        if message_id is None:
+            return HandedOver(HandOver.WITHDRAWN, "")
+        # Kept at once: the broker forgets in time which message a copy repeats.
+        await self._store.mark_handed_over({entry.entry_id: HandedOver(HandOver.SENT, message_id)})
+        return await self._call.take_back(entry.queue, message_id)
+
+    async def _refused(self, entry: OutboxEntry, refused: Refused, held: set[str]) -> None:
+        if entry.order_key:
+            held.add(entry.order_key)
+        leased = entry.withdraw and refused.remote.reason == "MESSAGE_LEASED"
+        until = self._clock.now() + microseconds(LEASED_BACKOFF if leased else REFUSED_BACKOFF)
+        await self._store.postpone(entry.entry_id, until, str(refused))
+        if not leased:
+            log.error(
+                "the broker refused an outbox entry; it is kept and tried again",
+                action="outbox_entry_refused",
+                queue=entry.queue,
+                entry_id=entry.entry_id,
+                error=str(refused),
+            )
 
     async def _back_off(self, error: Exception) -> None:
         reason = str(read_error(error)) if isinstance(error, grpc.RpcError) else repr(error)
-        seconds = self._backoff.total_seconds()
-        log.warning("the outbox waits", action="outbox_backed_off", seconds=seconds, error=reason)
+        log.warning(
+            "the outbox waits",
+            action="outbox_backed_off",
+            seconds=self._backoff.total_seconds(),
+            error=reason,
+            **await self._waiting(),
+        )
         await sleep_until(self._clock, self._clock.now() + microseconds(self._backoff))
         self._backoff = min(self._backoff * 2, LONGEST_BACKOFF)
         self._wake.set()
 
-
-def _message(entry: OutboxEntry) -> message_pb2.QueueMessage:
-    return message_pb2.QueueMessage(
-        typed=message_pb2.TypedBody(type_name=entry.type_name, value=entry.value),
-        attributes=entry.attributes,
-        deduplication_id=entry.entry_id,
-    )
+    async def _waiting(self) -> Mapping[str, float]:
+        try:
+            depth = await self._store.depth()
+        except Exception:  # the store may be what is out of order
+            return {}
+        oldest = self._clock.now() if depth.oldest is None else depth.oldest
+        return {"count": depth.count, "age": max(0, self._clock.now() - oldest) / SECOND}

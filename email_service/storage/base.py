@@ -1,6 +1,6 @@
 """What the service needs of a store. Plain synchronous calls, made by one thread; each is one transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ class Page:
 
 
 class EmailStore(Protocol):
-    """Emails by id and by idempotency key, and the reports that wait for the broker."""
+    """Emails by id and by idempotency key; reports of them go to an outbox in the same database."""
 
     def claim(self, draft: Draft, email_id: str, subject: str, now: int) -> Email:
         """Claim a draft's key for a try at sending it.
@@ -47,18 +47,6 @@ class EmailStore(Protocol):
             max_bytes: the most bytes they may have on the wire.
             to: only emails to this address, letter case apart; empty for all.
         """
-
-    def pending_reports(self, now: int, limit: int) -> Sequence[OutboxEntry]:
-        """The oldest reports that are neither sent nor postponed beyond ``now``."""
-
-    def next_report_at(self) -> int | None:
-        """The instant at which the next report may be sent; None when none is left."""
-
-    def remove_reports(self, message_ids: Mapping[str, str]) -> None:
-        """Forget the reports, by entry id, that the broker has."""
-
-    def postpone_report(self, entry_id: str, until: int, error: str) -> None:
-        """Try a report again no earlier than ``until``."""
 
     def close(self) -> None:
         """Release everything; safe twice."""

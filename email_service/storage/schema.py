@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from mesh.nul_text import any_text
 from mesh.outbox_table import OutboxTable
 
-VERSION = 1
+VERSION = 2
 
 metadata = sa.MetaData()
 

@@ -1,7 +1,7 @@
 """The store in SQL."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any
@@ -76,32 +76,9 @@ class SqlEmailStore:
             query = query.where(emails.c.email_id < position)
         if to:
             query = query.where(emails.c.recipient_folded == to.casefold())
-        with self._transaction() as connection:
-            return _cut(connection.execute(query, execution_options={"yield_per": _READ_AHEAD}), limit, max_bytes)
-
-    @translated()
-    def pending_reports(self, now: int, limit: int) -> Sequence[OutboxEntry]:
-        """See `EmailStore.pending_reports`."""
-        with self._transaction() as connection:
-            return outbox.pending(connection, now, limit)
-
-    @translated()
-    def next_report_at(self) -> int | None:
-        """See `EmailStore.next_report_at`."""
-        with self._transaction() as connection:
-            return outbox.next_pending_at(connection)
-
-    @translated()
-    def remove_reports(self, message_ids: Mapping[str, str]) -> None:
-        """See `EmailStore.remove_reports`."""
-        with self._transaction() as connection:
-            outbox.remove_sent(connection, message_ids)
-
-    @translated()
-    def postpone_report(self, entry_id: str, until: int, error: str) -> None:
-        """See `EmailStore.postpone_report`."""
-        with self._transaction() as connection:
-            outbox.postpone(connection, entry_id, until, error)
+        options = {"yield_per": _READ_AHEAD}
+        with self._transaction() as connection, connection.execute(query, execution_options=options) as rows:
+            return _cut(rows, limit, max_bytes)
 
     def close(self) -> None:
         """Close the database."""

@@ -57,6 +57,7 @@ async def test_the_commands_of_a_document_work(mesh: MeshProcesses, document: st
     for there, here in (
         ("127.0.0.1:50051", mesh.signup.address),
         ("127.0.0.1:50052", mesh.queue.address),
+        (".baton/email.sock", mesh.email.address.removeprefix("unix:")),
         (".venv/bin/", f"{Path(sys.executable).parent}/"),
     ):
         text = text.replace(there, here)

@@ -21,6 +21,7 @@ DATA = {
         *("baton/settings.toml", "baton/queue/v1/field_rules.toml", "baton/queue/v1/service_config.json"),
         *("baton/queue/v1/message.proto", "baton/queue/v1/message_pb2.py", "baton/queue/v1/message_pb2.pyi"),
         *("baton/email/v1/field_rules.toml", "baton/signup/v1/service_config.json"),
+        *("baton/mesh/v1/field_rules.toml", "baton/mesh/v1/service_config.json", "baton/mesh/v1/outbox_service.proto"),
     },
     "mesh": set(),
     "queue_service": {"queue_service/queues.toml"},

@@ -9,20 +9,28 @@ from email_service.email_record import Draft, Email, State
 from email_service.errors import IdempotencyKeyReused
 from email_service.failure import Failure
 from email_service.storage.base import EmailStore
-from email_service.storage.schema import VERSION, metadata
+from email_service.storage.schema import VERSION, metadata, outbox
 from email_service.storage.sql import SqlEmailStore
 from mesh.database import Database, sqlite_url
 from mesh.errors import Unavailable
 from mesh.outbox import OutboxEntry
 from tests.support.fake_clock import START
+from tests.support.postgres import emptied
 
 DRAFT = Draft("k-1", "runner@example.org", Plain("Hi", "text"), "digest", "email-reports", "c-1")
 ROOMY = 3 * 1024 * 1024
 
 
-@pytest.fixture(params=["sqlite"])
-def store(tmp_path: Path) -> Iterator[EmailStore]:
-    store = SqlEmailStore(Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION))
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
+    if request.param == "sqlite":
+        return Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION)
+    return Database(emptied(request.getfixturevalue("postgres")), metadata, VERSION)
+
+
+@pytest.fixture
+def store(database: Database) -> Iterator[EmailStore]:
+    store = SqlEmailStore(database)
     yield store
     store.close()
 
@@ -34,6 +42,11 @@ def claimed(store: EmailStore, key: str = "k-1", **changes: object) -> Email:
 
 def entry(name: str) -> OutboxEntry:
     return OutboxEntry(name, "email-reports", "baton.email.v1.EmailReport", b"\x00\xff", {"traceparent": "00-1"})
+
+
+def reports(database: Database) -> list[OutboxEntry]:
+    with database.engine.begin() as connection:
+        return outbox.pending(connection, START + 1, 10)
 
 
 def test_a_new_key_is_claimed_as_sending(store: EmailStore) -> None:
@@ -121,40 +134,27 @@ def test_a_page_ends_where_it_would_grow_too_large_but_is_never_empty(store: Ema
     assert [len(store.page("", 10, size, "").emails) for size in (1, 150_000, 250_000, ROOMY)] == [1, 1, 2, 3]
 
 
-def test_an_outcome_and_its_report_are_stored_together(store: EmailStore) -> None:
+def test_an_outcome_and_its_report_are_stored_together(database: Database, store: EmailStore) -> None:
     email = claimed(store).sent(START + 1)
     store.conclude(email, [entry("r-1")], START + 1)
     store.conclude(claimed(store, "k-2"), [], START + 1)
 
-    assert list(store.pending_reports(START + 1, 10)) == [entry("r-1")]
+    assert reports(database) == [entry("r-1")]
     with pytest.raises(Unavailable):  # the same report again breaks the transaction
         store.conclude(email.failed(Failure("SMTP_550", "no", permanent=True)), [entry("r-1")], START + 2)
     assert store.find(email.email_id) == email
 
 
-def test_reports_wait_until_they_are_due_and_go_when_sent(store: EmailStore) -> None:
-    email = claimed(store).sent(START)
-    store.conclude(email, [entry("r-1"), entry("r-2")], START)
-
-    store.postpone_report("r-1", START + 30, "QUEUE_NOT_FOUND")
-    assert [report.entry_id for report in store.pending_reports(START, 10)] == ["r-2"]
-
-    store.remove_reports({"r-2": "m-2"})
-    assert store.next_report_at() == START + 30
-
-    store.remove_reports({"r-1": "m-1"})
-    assert store.next_report_at() is None
-
-
 def test_emails_and_reports_outlive_the_process(tmp_path: Path) -> None:
-    def opened() -> SqlEmailStore:
-        return SqlEmailStore(Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION))
+    def opened() -> tuple[Database, SqlEmailStore]:
+        database = Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION)
+        return database, SqlEmailStore(database)
 
-    store = opened()
+    _, store = opened()
     email = claimed(store).sent(START)
     store.conclude(email, [entry("r-1")], START)
     store.close()
 
-    store = opened()
-    assert (claimed(store), list(store.pending_reports(START, 10))) == (email, [entry("r-1")])
+    database, store = opened()
+    assert (claimed(store), reports(database)) == (email, [entry("r-1")])
     store.close()

@@ -16,7 +16,7 @@ Names = dict[str, str]
 @pytest.fixture(scope="module")
 def live() -> Names:
     """What the generated modules put into the descriptor pool."""
-    FieldRules(["queue", "email", "signup"])  # which imports the modules
+    FieldRules(["queue", "email", "signup", "mesh"])  # which imports the modules
     files = pb.FileDescriptorSet()
     for name in contract_files():
         import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")

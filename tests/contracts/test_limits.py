@@ -17,7 +17,7 @@ from baton.signup.v1 import signup_service_pb2 as signup
 from mesh.field_rules import FieldRules
 from tests.support.planted_rules import check, fields
 
-RULES = FieldRules(("queue", "email", "signup"))
+RULES = FieldRules(("queue", "email", "signup", "mesh"))
 MIB = 1024 * 1024
 HOUR, DAY = 3_600, 86_400
 

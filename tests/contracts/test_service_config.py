@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pb2 as pb
 
 from tests.support.tool import ROOT
 
-PACKAGES = ["queue", "email", "signup"]
+PACKAGES = ["queue", "email", "signup", "mesh"]
 Method = tuple[str, str]
 
 

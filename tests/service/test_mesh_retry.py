@@ -114,9 +114,9 @@ async def test_repeats_stay_within_the_calls_timeout() -> None:
 
 
 def test_the_policies_of_several_contracts_are_one_config() -> None:
-    config = service_config(("queue", "email", "signup"))
+    config = service_config(("queue", "email", "signup", "mesh"))
 
     services = {name["service"] for entry in config["methodConfig"] for name in entry["name"]}
-    assert {service.split(".")[1] for service in services} == {"queue", "email", "signup"}
+    assert {service.split(".")[1] for service in services} == {"queue", "email", "signup", "mesh"}
     assert config["loadBalancingConfig"] == [{"round_robin": {}}]
     assert service_config(())["methodConfig"] == []

@@ -21,7 +21,12 @@ class RecordingProducer(ProducerServiceServicer):
     def __init__(self) -> None:
         self.calls: list[list[str]] = []
         self.received: list[str] = []
+        self.delays: dict[str, int] = {}
+        self.cancelled: list[str] = []
         self.refuse: dict[str, BatonError] = {}
+        """By the id of an entry, for sends, or of a message, for cancels."""
+        self.held: asyncio.Event | None = None
+        """Set, sends are answered only once it is set."""
         self._news = asyncio.Event()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -42,6 +47,9 @@ class RecordingProducer(ProducerServiceServicer):
             if entry_id in self.refuse:
                 raise self.refuse[entry_id]
         self.received += ids
+        self.delays.update({message.deduplication_id: message.delay.seconds for message in request.messages})
+        if self.held is not None:
+            await self.held.wait()
         return pb.SendMessagesResponse(results=[pb.SendResult(message_id=f"m-{entry_id}") for entry_id in ids])
 
     async def SendMessage(self, request: Any, context: Any) -> pb.SendMessageResponse:
@@ -51,8 +59,12 @@ class RecordingProducer(ProducerServiceServicer):
         raise NotBuilt("StreamSendMessages")
         yield
 
-    async def CancelMessage(self, request: Any, context: Any) -> pb.CancelMessageResponse:
-        raise NotBuilt("CancelMessage")
+    async def CancelMessage(self, request: pb.CancelMessageRequest, context: Any) -> pb.CancelMessageResponse:
+        self._news.set()
+        if request.message_id in self.refuse:
+            raise self.refuse[request.message_id]
+        self.cancelled.append(request.message_id)
+        return pb.CancelMessageResponse()
 
     async def until(self, count: int) -> list[str]:
         """Wait for so many entries; all that came."""

@@ -1,32 +1,33 @@
-"""An outbox on the table that the services use, with the sent entries in view."""
+"""The outbox that the services use, in a database of its own, with what becomes of its entries in view."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
-from mesh.database import Database, sqlite_url
-from mesh.outbox import OutboxEntry
+from mesh.database import Database
+from mesh.outbox import HandedOver, HandOver, OutboxEntry
 from mesh.outbox_table import OutboxTable
-
-T = TypeVar("T")
-
-
-def entry(entry_id: str, queue: str = "work") -> OutboxEntry:
-    return OutboxEntry(entry_id, queue, "baton.queue.v1.Ack", entry_id.encode(), {"traceparent": "00-ab"})
+from mesh.sql_outbox import SqlOutbox
+from mesh.store_thread import StoreThread
 
 
-class SqlOutbox:
-    """An `OutboxStore` whose entries a test adds and whose end it can wait for."""
+def entry(entry_id: str, queue: str = "work", order_key: str = "", **more: object) -> OutboxEntry:
+    attributes = {"traceparent": "00-ab"}
+    return OutboxEntry(entry_id, queue, "baton.queue.v1.Ack", entry_id.encode(), attributes, order_key, **more)  # type: ignore[arg-type]
 
-    def __init__(self, folder: Path) -> None:
+
+class WatchedOutbox(SqlOutbox):
+    """An outbox whose entries a test adds and whose end it can wait for."""
+
+    def __init__(self, url: str) -> None:
         metadata = sa.MetaData()
-        self.table = OutboxTable(metadata)
-        self.database = Database(sqlite_url(folder / "outbox.db"), metadata, 1)
-        self.sent: dict[str, str] = {}
+        self.table, self.thread = OutboxTable(metadata), StoreThread("outbox")
+        self.database = Database(url, metadata, 1)
+        super().__init__(self.database.engine, self.table, self.thread)
+        self.results: list[tuple[str, HandedOver]] = []
         self.failures: list[Exception] = []
+        self.unmarked = False
         self.reads = 0
         self.idle = asyncio.Event()
         self._news = asyncio.Event()
@@ -35,36 +36,54 @@ class SqlOutbox:
         with self.database.engine.begin() as connection:
             self.table.add(connection, entries, now)
 
+    def withdraw(self, entry_id: str, now: int = 0) -> bool:
+        with self.database.engine.begin() as connection:
+            return self.table.withdraw(connection, entry_id, now)
+
+    def release(self, order_key: str, now: int) -> None:
+        with self.database.engine.begin() as connection:
+            self.table.release(connection, order_key, now)
+
     async def pending(self, now: int, limit: int) -> Sequence[OutboxEntry]:
-        self.reads += 1
         if self.failures:
             raise self.failures.pop()
-        return await self._hop(lambda connection: self.table.pending(connection, now, limit))
+        found = await super().pending(now, limit)
+        self.reads += 1
+        self._news.set()
+        return found
 
     async def next_pending_at(self) -> int | None:
-        found = await self._hop(self.table.next_pending_at)
+        found = await super().next_pending_at()
         if found is None:
             self.idle.set()
         return found
 
-    async def mark_sent(self, message_ids: Mapping[str, str]) -> None:
-        await self._hop(lambda connection: self.table.remove_sent(connection, message_ids))
-        self.sent.update(message_ids)
+    async def mark_handed_over(self, results: Mapping[str, HandedOver]) -> None:
+        if self.unmarked:
+            self._news.set()
+            raise RuntimeError("the process dies before it is noted")
+        await super().mark_handed_over(results)
+        self.results += results.items()
         self._news.set()
 
-    async def postpone(self, entry_id: str, until: int, error: str) -> None:
-        await self._hop(lambda connection: self.table.postpone(connection, entry_id, until, error))
-
-    async def until_sent(self, count: int) -> list[str]:
-        """Wait until so many entries are marked as sent; their ids, in order."""
-        while len(self.sent) < count:
+    async def until(self, count: int, what: HandOver = HandOver.SENT) -> list[str]:
+        """Wait until so many entries have come to that; their ids, in order."""
+        while len(self.ended(what)) < count:
             self._news.clear()
             await self._news.wait()
-        return list(self.sent)
+        return self.ended(what)
 
-    async def _hop(self, work: Callable[[sa.Connection], T]) -> T:
-        def run() -> T:
-            with self.database.engine.begin() as connection:
-                return work(connection)
+    async def read_again(self) -> None:
+        """Wait until what is due has been read once more."""
+        before = self.reads
+        while self.reads == before:
+            self._news.clear()
+            await self._news.wait()
 
-        return await asyncio.to_thread(run)
+    def ended(self, what: HandOver) -> list[str]:
+        """The ids of the entries that came to that, in order."""
+        return [entry_id for entry_id, result in self.results if result.what is what]
+
+    def close(self) -> None:
+        self.thread.close()
+        self.database.close()

@@ -16,7 +16,7 @@ from mesh.status import MAX_STATUS_BYTES, to_status
 from tests.support.any_message import any_message
 from tests.support.planted_rules import PlantRules, check, fields
 
-REAL = FieldRules(["queue", "email", "signup"])
+REAL = FieldRules(["queue", "email", "signup", "mesh"])
 REQUESTS = [
     descriptor
     for file in (

@@ -1,74 +1,27 @@
 """The relay that empties an outbox into a broker: here one on a real server that takes what it is sent."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
-from mesh.channel import MAX_MESSAGE_BYTES, open_channel
-from mesh.clock import microseconds
+from mesh.channel import MAX_MESSAGE_BYTES
+from mesh.clock import SECOND, microseconds
 from mesh.errors import AlreadyExists, InvalidArgument, ResourceExhausted, Unavailable, Violation
-from mesh.outbox import BATCH, FIRST_BACKOFF, LONGEST_BACKOFF, REFUSED_BACKOFF, OutboxEntry, OutboxRelay
-from mesh.server import Server
-from tests.support.recording_producer import RecordingProducer
-from tests.support.sql_outbox import SqlOutbox, entry
-from tests.support.watched_clock import WatchedClock
+from mesh.outbox import (
+    BATCH,
+    FIRST_BACKOFF,
+    LONGEST_BACKOFF,
+    REFUSED_BACKOFF,
+    HandedOver,
+    HandOver,
+    OutboxEntry,
+)
+from tests.support.outbox_post import Post
+from tests.support.sql_outbox import entry
 
 POISON = InvalidArgument([Violation("messages[0].typed", "is no good")])
-
-
-class Post:
-    """An outbox, its relay, and the socket at which the relay looks for the broker."""
-
-    def __init__(self, folder: Path) -> None:
-        self.clock = WatchedClock()
-        self.outbox = SqlOutbox(folder)
-        self.address = f"unix:{folder.name}.sock"
-        self.channel = open_channel(self.address, packages=["queue"])
-        self.relay = OutboxRelay(self.outbox, ProducerServiceStub(self.channel), self.clock)
-        self._server: Server | None = None
-
-    def expect_no_broker(self) -> None:
-        """Wait for a broker that is away only as long as a test can."""
-        self.relay = OutboxRelay(self.outbox, ProducerServiceStub(self.channel), self.clock, timeout=0.3)
-
-    async def until_sent(self, count: int) -> list[str]:
-        """Turn the clock on, wait by wait, until so many entries are sent."""
-        sent = asyncio.create_task(self.outbox.until_sent(count))
-        while not sent.done():
-            waiting = asyncio.create_task(self.clock.waited_for())
-            await asyncio.wait({sent, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done() and not sent.done():
-                self.clock.turn(waiting.result())
-            waiting.cancel()
-        return await sent
-
-    async def open_broker(self) -> RecordingProducer:
-        producer = RecordingProducer()
-        self._server = Server(producer, [self.address], grace=0.1)
-        await self._server.start()
-        return producer
-
-    async def close_broker(self) -> None:
-        if self._server is not None:
-            await self._server.stop()
-
-    async def close(self) -> None:
-        await self.relay.stop()
-        await self.close_broker()
-        await self.channel.close()
-        self.outbox.database.close()
-
-
-@pytest.fixture
-async def post(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
-    monkeypatch.chdir(tmp_path)
-    made = Post(tmp_path)
-    yield made
-    await made.close()
 
 
 async def test_what_an_earlier_run_left_behind_is_handed_over_in_order(post: Post) -> None:
@@ -77,11 +30,11 @@ async def test_what_an_earlier_run_left_behind_is_handed_over_in_order(post: Pos
     post.outbox.add(*map(entry, names))
 
     post.relay.start()
-    sent = await post.outbox.until_sent(len(names))
+    sent = await post.outbox.until(len(names))
 
     assert sent == producer.received == names
     assert [len(call) for call in producer.calls] == [BATCH, BATCH, 50]
-    assert post.outbox.sent["e000"] == "m-e000"
+    assert post.outbox.results[0] == ("e000", HandedOver(HandOver.SENT, "m-e000"))
 
 
 async def test_entries_for_several_queues_keep_their_order_too(post: Post) -> None:
@@ -89,7 +42,7 @@ async def test_entries_for_several_queues_keep_their_order_too(post: Post) -> No
     post.outbox.add(entry("a1", "a"), entry("a2", "a"), entry("b1", "b"), entry("a3", "a"))
 
     post.relay.start()
-    await post.outbox.until_sent(4)
+    await post.outbox.until(4)
 
     assert producer.calls == [["a1", "a2"], ["b1"], ["a3"]]
 
@@ -98,7 +51,7 @@ async def test_a_new_entry_goes_at_once_when_the_relay_is_woken_and_nothing_is_p
     producer = await post.open_broker()
     post.outbox.add(entry("first"))
     post.relay.start()
-    await post.outbox.until_sent(1)
+    await post.outbox.until(1)
     await post.outbox.idle.wait()
     reads = post.outbox.reads
 
@@ -111,6 +64,29 @@ async def test_a_new_entry_goes_at_once_when_the_relay_is_woken_and_nothing_is_p
     assert await producer.until(2) == ["first", "second"]
 
 
+async def test_an_entry_that_a_sleeping_relay_is_woken_for_needs_no_timer(post: Post) -> None:
+    producer = await post.open_broker()
+    post.relay.start()
+    await post.outbox.idle.wait()
+
+    post.outbox.add(entry("a"), now=post.clock.now())
+    post.relay.wake()
+
+    assert await producer.until(1) == ["a"]
+
+
+async def test_the_log_says_how_much_waits_and_since_when(post: Post) -> None:
+    post.expect_no_broker()
+    post.outbox.add(entry("a"), entry("b"), now=post.clock.now() - 7 * SECOND)
+
+    with capture_logs() as logs:
+        post.relay.start()
+        await post.clock.waited_for()
+
+    (waits,) = [line for line in logs if line["action"] == "outbox_backed_off"]
+    assert (waits["count"], waits["age"], waits["seconds"]) == (2, 7.0, 0.2)
+
+
 async def test_while_the_broker_is_away_entries_wait_and_then_all_arrive(post: Post) -> None:
     post.expect_no_broker()
     post.outbox.add(entry("a"), entry("b"))
@@ -120,7 +96,7 @@ async def test_while_the_broker_is_away_entries_wait_and_then_all_arrive(post: P
     producer = await post.open_broker()
 
     assert waits == microseconds(FIRST_BACKOFF)
-    assert await post.until_sent(2) == ["a", "b"]
+    assert await post.until(2) == ["a", "b"]
     assert set(producer.received) == {"a", "b"}
 
 
@@ -129,7 +105,7 @@ async def test_a_broker_that_goes_in_between_is_found_again(post: Post) -> None:
     await post.open_broker()
     post.outbox.add(entry("a"))
     post.relay.start()
-    await post.until_sent(1)
+    await post.until(1)
 
     await post.close_broker()
     post.outbox.add(entry("b"))
@@ -137,7 +113,7 @@ async def test_a_broker_that_goes_in_between_is_found_again(post: Post) -> None:
     await post.clock.waited_for()
     producer = await post.open_broker()
 
-    assert await post.until_sent(2) == ["a", "b"]
+    assert await post.until(2) == ["a", "b"]
     assert set(producer.received) == {"b"}
 
 
@@ -170,14 +146,14 @@ async def test_a_poisoned_entry_does_not_hold_up_its_neighbours_and_is_tried_aga
     post.outbox.add(entry("a"), entry("b"), entry("c"))
 
     post.relay.start()
-    sent = await post.outbox.until_sent(2)
+    sent = await post.outbox.until(2)
     waits = await post.clock.waited_for()
     producer.refuse.clear()
     post.clock.turn(waits)
 
     assert sent == ["a", "c"]
     assert waits == microseconds(REFUSED_BACKOFF)
-    assert await post.outbox.until_sent(3) == ["a", "c", "b"]
+    assert await post.outbox.until(3) == ["a", "c", "b"]
     assert producer.calls == [["a", "b", "c"], ["a"], ["b"], ["c"], ["b"]]
 
 
@@ -189,7 +165,7 @@ async def test_entries_too_large_for_one_message_go_one_by_one(post: Post) -> No
 
     post.relay.start()
 
-    assert await post.outbox.until_sent(10) == names
+    assert await post.outbox.until(10) == names
     assert producer.calls == [[name] for name in names]
 
 
@@ -203,9 +179,8 @@ async def test_a_refused_entry_is_kept_with_the_reason(post: Post) -> None:
     post.relay.start()
     await post.clock.waited_for()
 
-    with post.outbox.database.engine.begin() as connection:
-        row = connection.execute(post.outbox.table.table.select()).one()
-    assert (row.entry_id, row.last_error) == ("a", "DEDUPLICATION_ID_REUSED: a is in use")
+    depth = await post.outbox.depth()
+    assert (depth.count, depth.last_error) == (1, "DEDUPLICATION_ID_REUSED: a is in use")
 
 
 async def test_the_relay_outlives_a_store_that_fails(post: Post) -> None:
@@ -216,7 +191,7 @@ async def test_the_relay_outlives_a_store_that_fails(post: Post) -> None:
     post.relay.start()
     post.clock.turn(await post.clock.waited_for())
 
-    assert await post.outbox.until_sent(1) == ["a"]
+    assert await post.outbox.until(1) == ["a"]
 
 
 async def test_stopping_is_safe_before_the_start_and_twice_and_strands_nothing(post: Post) -> None:
