@@ -21,12 +21,20 @@ class TestBreaker:
     def test_probes_in_vain_wait_longer_and_longer(self) -> None:
         breaker, waits = Breaker(0), []
         for _ in range(10):
-            breaker = breaker.failed("x", 0)
+            breaker = breaker.failed("x", breaker.probe_at)
             waits.append(breaker.wait)
 
         assert waits[:3] == [FIRST_WAIT, 2 * FIRST_WAIT, 4 * FIRST_WAIT]
         assert waits[-1] == LONGEST_WAIT
         assert breaker.change_time == 0
+
+    def test_many_calls_that_break_at_once_are_one_outage(self) -> None:
+        breaker = Breaker(0)
+        for number in range(8):
+            breaker = breaker.failed(f"call {number}", 100 + number)
+
+        assert (breaker.wait, breaker.probe_at, breaker.change_time) == (FIRST_WAIT, 100 + FIRST_WAIT, 100)
+        assert breaker.reason == "call 7"
 
     def test_one_answer_closes_it(self) -> None:
         assert not Breaker(0).failed("x", 1).succeeded(5).open
