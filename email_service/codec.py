@@ -1,6 +1,6 @@
 """Between the contract's messages and what the service works with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from typing import Any
@@ -12,6 +12,7 @@ from baton.email.v1 import email_pb2
 from email_service.content import CONTENTS, Content
 from email_service.email_record import Draft, Email
 from email_service.letter import delivery_address
+from email_service.web_address import web_address
 from mesh.errors import InvalidArgument, Violation
 from mesh.wire_time import instant_of, instant_to
 
@@ -25,12 +26,10 @@ def draft_of(email: email_pb2.Email, trace: Mapping[str, str]) -> Draft:
     """The draft in a request whose fields are checked already.
 
     Raises:
-        InvalidArgument: no mail header can carry the recipient's address.
+        InvalidArgument: no mail can carry one of its addresses.
     """
-    try:
-        delivery_address(email.to)
-    except ValueError as error:
-        raise InvalidArgument([Violation("email.to", str(error))]) from error
+    if violations := list(_addresses_no_mail_carries(email)):
+        raise InvalidArgument(violations)
     return Draft(
         idempotency_key=email.idempotency_key,
         to=email.to,
@@ -77,6 +76,18 @@ def trace_of(pairs: Iterable[tuple[str, str | bytes]]) -> dict[str, str]:
         for key, value in pairs
         if key in _TRACE_KEYS and isinstance(value, str) and len(value.encode()) <= _LONGEST_TRACE
     }
+
+
+def _addresses_no_mail_carries(email: email_pb2.Email) -> Iterator[Violation]:
+    try:
+        delivery_address(email.to)
+    except ValueError as error:
+        yield Violation("email.to", str(error))
+    if email.HasField("newsletter"):
+        try:
+            web_address(email.newsletter.unsubscribe_url)
+        except ValueError as error:
+            yield Violation("email.newsletter.unsubscribe_url", str(error))
 
 
 def _content_of(email: email_pb2.Email) -> Content:

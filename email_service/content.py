@@ -33,6 +33,8 @@ class RegistrationCancellation:
     race: str
     registration_id: str
     reason: str = ""
+    distance: str = ""
+    start_time: int | None = None
 
     @property
     def subject(self) -> str:

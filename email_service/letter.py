@@ -10,8 +10,9 @@ from hashlib import sha256
 
 from email_validator import validate_email
 
-from email_service.calendar_file import calendar_file
-from email_service.content import RegistrationConfirmation
+from email_service.bulk_headers import WholeHeader, bulk_headers
+from email_service.calendar_file import calendar_file, method_of
+from email_service.content import Newsletter, RegistrationCancellation, RegistrationConfirmation
 from email_service.email_record import Email
 from email_service.rendering import Renderer, utc
 
@@ -50,20 +51,23 @@ class LetterWriter:
         message["To"] = Address(addr_spec=recipient) if recipient.isascii() else recipient
         message["Subject"] = email.subject
         message["Date"] = utc(email.created_at)
-        message["Message-ID"] = message_id(email.draft.idempotency_key, self._sender.domain)
+        identity = message_id(email.draft.idempotency_key, self._sender.domain)
+        message["Message-ID"] = WholeHeader("Message-ID", identity)
         message["Auto-Submitted"] = "auto-generated"
+        if isinstance(email.draft.content, Newsletter):
+            for header in bulk_headers(email.draft.content, self._sender.domain):
+                message[header.name] = header
         message.set_content(rendered.text)
         message.add_alternative(rendered.html, subtype="html")
-        _add_calendar_file(message, email)
+        self._add_calendar_file(message, email)
         return message
 
-
-def _add_calendar_file(message: EmailMessage, email: Email) -> None:
-    content = email.draft.content
-    if isinstance(content, RegistrationConfirmation) and content.start_time is not None:
-        text = calendar_file(content, content.start_time, email.created_at)
-        form = {"charset": "utf-8", "method": "PUBLISH"}
-        message.add_attachment(text.encode(), "text", "calendar", filename="race.ics", params=form)
+    def _add_calendar_file(self, message: EmailMessage, email: Email) -> None:
+        content = email.draft.content
+        if isinstance(content, RegistrationConfirmation | RegistrationCancellation) and content.start_time is not None:
+            text = calendar_file(content, content.start_time, self._sender, email.created_at)
+            form = {"charset": "utf-8", "method": method_of(content)}
+            message.add_attachment(text.encode(), "text", "calendar", filename="race.ics", params=form)
 
 
 def message_id(idempotency_key: str, domain: str) -> str:
@@ -78,14 +82,15 @@ def parse_sender(text: str) -> Address:
         found = Address(name, addr_spec=address)
     except (ValueError, IndexError, MessageError):
         found = Address()
-    if not found.username or not found.domain or not found.addr_spec.isascii() or not text.isprintable():
+    addressed = found.username and found.domain and found.addr_spec.isascii()
+    if not addressed or not text.isprintable() or "=?" in text:
         raise ValueError("must be one address, such as Baton Marathon <marathon@example.org>")
     return found
 
 
 def delivery_address(to: str) -> str:
-    """An address in ASCII where it has such a form, else as it is; raises ValueError for one no header can carry."""
+    """An address in ASCII, its local part only where it is; raises ValueError for one no header can carry."""
     if "=?" in to:  # the standard library would read an encoded word, as in rendering.subject_line
         raise ValueError("must not contain =?")
     checked = validate_email(to, check_deliverability=False, test_environment=True, allow_quoted_local=True)
-    return checked.ascii_email or checked.normalized
+    return checked.ascii_email or f"{checked.local_part}@{checked.ascii_domain}"

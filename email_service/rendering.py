@@ -1,13 +1,18 @@
 """Contents to words: a subject line, a text and a page, from the templates beside this file."""
 
-import unicodedata
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from email_service.content import Content
+from email_service.web_address import web_address
+from email_service.wording import one_line, several_lines
 
+# How the fields that are more than a single line are made fit to be read.
+_READABLE = {"body": several_lines, "reason": several_lines, "unsubscribe_url": web_address}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,22 +37,37 @@ class Renderer:
             lstrip_blocks=True,
             keep_trailing_newline=True,
         )
-        self._templates.filters["day_and_time"] = day_and_time
+        self._templates.filters |= {"day_and_time": day_and_time, "blocks": blocks}
 
     def render(self, content: Content) -> Rendered:
-        """One content in words."""
+        """One content in words; the text and the page say the same."""
+        said = readable(content)
         text, html = (
-            self._templates.get_template(f"{content.kind}.{form}").render(content=content) for form in ("txt", "html")
+            self._templates.get_template(f"{content.kind}.{form}").render(content=said) for form in ("txt", "html")
         )
         return Rendered(subject_line(content), text, html)
 
 
+def readable(content: Content) -> Content:
+    """A content in which a name is one line, whatever its caller wrote."""
+    said: dict[str, Any] = {}
+    for field in fields(content):
+        value = getattr(content, field.name)
+        if isinstance(value, str):
+            said[field.name] = _READABLE.get(field.name, one_line)(value)
+    return replace(content, **said)
+
+
 def subject_line(content: Content) -> str:
     """The subject as one line that cannot end the header it stands in."""
-    text = "".join(" " if unicodedata.category(character) == "Cc" else character for character in content.subject)
     # The standard library decodes encoded words in a value it is given, line ends inside them included
     # (CVE-2024-6923, open in 3.11.7), so none may be left in what a caller wrote.
-    return " ".join(text.split()).replace("=?", "= ?")
+    return one_line(content.subject).replace("=?", "= ?")
+
+
+def blocks(text: str) -> list[list[str]]:
+    """A text's paragraphs, each as its lines."""
+    return [block.split("\n") for block in re.split(r"\n{2,}", text.strip("\n"))]
 
 
 def utc(instant: int) -> datetime:

@@ -163,7 +163,9 @@ class RegistrationConfirmation(_message.Message):
     distance: _builtins.str
     """The distance in words, such as half marathon. Required, at most 256 bytes."""
     registration_id: _builtins.str
-    """The id of the registration, for questions about it. Required, at most 128 bytes."""
+    """The id of the registration, for questions about it, and for the calendar: the file of a cancellation
+    with this id takes out what this one put in. Required, at most 128 bytes.
+    """
     location: _builtins.str
     """Where the race starts, at most 512 bytes. May be empty."""
     @_builtins.property
@@ -198,6 +200,8 @@ class RegistrationCancellation(_message.Message):
     RACE_FIELD_NUMBER: _builtins.int
     REGISTRATION_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    DISTANCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     first_name: _builtins.str
     """The runner's first name, for the salutation. Required, at most 256 bytes."""
     race: _builtins.str
@@ -206,6 +210,14 @@ class RegistrationCancellation(_message.Message):
     """The id of the registration, for questions about it. Required, at most 128 bytes."""
     reason: _builtins.str
     """Why it is cancelled, for the runner to read; at most 2 KiB. May be empty."""
+    distance: _builtins.str
+    """The distance in words, as in the confirmation; at most 256 bytes. May be empty."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When the race would have started, as in the confirmation. With it goes a calendar file that takes
+        the race out of the runner's calendar again. Unset = no calendar file.
+        """
+
     def __init__(
         self,
         *,
@@ -213,10 +225,12 @@ class RegistrationCancellation(_message.Message):
         race: _builtins.str = ...,
         registration_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        distance: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_name", b"first_name", "race", b"race", "reason", b"reason", "registration_id", b"registration_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance", b"distance", "first_name", b"first_name", "race", b"race", "reason", b"reason", "registration_id", b"registration_id", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -239,7 +253,11 @@ class Newsletter(_message.Message):
     body: _builtins.str
     """The text. Required, at most 256 KiB."""
     unsubscribe_url: _builtins.str
-    """Where the reader unsubscribes: an http or https address. Required, at most 2 KiB."""
+    """Where the reader unsubscribes: an http or https address that is this reader's alone. Required, at
+    most 2 KiB. It stands in the mail and in its List-Unsubscribe header. Behind an https address a POST
+    with the body List-Unsubscribe=One-Click must unsubscribe at once (RFC 8058), and a GET must not:
+    mailbox providers and scanners follow links. A host beyond ASCII must have an ASCII form.
+    """
     def __init__(
         self,
         *,

@@ -52,6 +52,9 @@ class EmailServiceStub:
     FAILED_PRECONDITION (SMTP_550, by the reply's number). Other content under the same key is
     ALREADY_EXISTS (IDEMPOTENCY_KEY_REUSED). While the same email is being sent: ABORTED (IN_PROGRESS)
     with RetryInfo. RESOURCE_EXHAUSTED (STORAGE_FULL) with RetryInfo when the disk is full.
+    RESOURCE_EXHAUSTED (RATE_LIMITED) with RetryInfo when as many emails a second are sent as may be, or
+    no connection to the mail server is free before the deadline: nothing was tried, and no attempt is
+    counted. RetryInfo says when this email's turn comes, at most in 10 minutes.
     Safe to repeat: idempotent by idempotency_key. A repeat after SENT or a permanent failure returns
     that first outcome and sends nothing; after a temporary failure it tries again.
     The key is claimed on disk before the mail server is called. After a crash in the middle the
@@ -88,6 +91,9 @@ class EmailServiceAsyncStub(EmailServiceStub):
     FAILED_PRECONDITION (SMTP_550, by the reply's number). Other content under the same key is
     ALREADY_EXISTS (IDEMPOTENCY_KEY_REUSED). While the same email is being sent: ABORTED (IN_PROGRESS)
     with RetryInfo. RESOURCE_EXHAUSTED (STORAGE_FULL) with RetryInfo when the disk is full.
+    RESOURCE_EXHAUSTED (RATE_LIMITED) with RetryInfo when as many emails a second are sent as may be, or
+    no connection to the mail server is free before the deadline: nothing was tried, and no attempt is
+    counted. RetryInfo says when this email's turn comes, at most in 10 minutes.
     Safe to repeat: idempotent by idempotency_key. A repeat after SENT or a permanent failure returns
     that first outcome and sends nothing; after a temporary failure it tries again.
     The key is claimed on disk before the mail server is called. After a crash in the middle the
@@ -127,6 +133,9 @@ class EmailServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION (SMTP_550, by the reply's number). Other content under the same key is
         ALREADY_EXISTS (IDEMPOTENCY_KEY_REUSED). While the same email is being sent: ABORTED (IN_PROGRESS)
         with RetryInfo. RESOURCE_EXHAUSTED (STORAGE_FULL) with RetryInfo when the disk is full.
+        RESOURCE_EXHAUSTED (RATE_LIMITED) with RetryInfo when as many emails a second are sent as may be, or
+        no connection to the mail server is free before the deadline: nothing was tried, and no attempt is
+        counted. RetryInfo says when this email's turn comes, at most in 10 minutes.
         Safe to repeat: idempotent by idempotency_key. A repeat after SENT or a permanent failure returns
         that first outcome and sends nothing; after a temporary failure it tries again.
         The key is claimed on disk before the mail server is called. After a crash in the middle the
