@@ -7,20 +7,21 @@ from google.protobuf.descriptor import FileDescriptor
 
 from baton.email.v1.email_service_pb2 import DESCRIPTOR as EMAIL_FILE
 from baton.email.v1.email_service_pb2_grpc import add_EmailServiceServicer_to_server
+from baton.mesh.v1.outbox_service_pb2 import DESCRIPTOR as OUTBOX_FILE
+from baton.mesh.v1.outbox_service_pb2_grpc import add_OutboxServiceServicer_to_server
 from baton.queue.v1.batch_handler_service_pb2 import DESCRIPTOR as BATCH_HANDLER_FILE
 from baton.queue.v1.batch_handler_service_pb2_grpc import add_BatchHandlerServiceServicer_to_server
 from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
 from email_service.batch_handler import BatchHandler
 from email_service.letter import LetterWriter
 from email_service.mailer import Mailer
-from email_service.outbox_transport import OutboxTransport
+from email_service.outbox_transport import AT_ONCE, OutboxTransport
 from email_service.rendering import Renderer
-from email_service.report import ReportOutbox, reports_of
+from email_service.report import reports_of
 from email_service.servicer import Servicer
 from email_service.settings import EmailSettings
-from email_service.smtp_transport import SmtpTransport
-from email_service.storage.base import EmailStore
-from email_service.storage.schema import VERSION, metadata
+from email_service.smtp_transport import smtp_transport
+from email_service.storage.schema import VERSION, metadata, outbox
 from email_service.storage.sql import SqlEmailStore
 from email_service.transport import Transport
 from mesh.channel import open_channel
@@ -28,7 +29,9 @@ from mesh.clock import Clock, SystemClock
 from mesh.database import Database, DatabaseError
 from mesh.field_rules import FieldRules
 from mesh.outbox import OutboxRelay
+from mesh.outbox_servicer import OutboxServicer
 from mesh.program import StartError
+from mesh.sql_outbox import SqlOutbox
 from mesh.store_thread import StoreThread
 
 
@@ -48,45 +51,57 @@ def build(settings: EmailSettings, *, clock: Clock | None = None, transport: Tra
     Raises:
         StartError: the database cannot be used.
     """
-    transport = transport or _transport(settings)
+    clock = clock or SystemClock()
+    transport = transport or _transport(settings, clock)
     try:
-        store = SqlEmailStore(Database(settings.database_url, metadata, VERSION))
+        database = Database(settings.database_url, metadata, VERSION)
     except DatabaseError as error:
         raise StartError([str(error)]) from error
-    return Application(settings, store, transport, clock or SystemClock())
+    return Application(settings, database, transport, clock)
 
 
-def _transport(settings: EmailSettings) -> Transport:
+def _transport(settings: EmailSettings, clock: Clock) -> Transport:
     if settings.smtp is None:
         return OutboxTransport(settings.outbox)
-    return SmtpTransport(settings.smtp, settings.smtp_timeout)
+    return smtp_transport(
+        settings.smtp,
+        clock,
+        timeout=settings.smtp_timeout,
+        tls=settings.smtp_tls,
+        connections=settings.smtp_connections,
+        letters=settings.smtp_letters,
+        rate=settings.smtp_rate,
+    )
 
 
 class Application:
     """The email service, ready to be served."""
 
-    packages: Sequence[str] = ("queue", "email")
+    packages: Sequence[str] = ("queue", "email", "mesh")
 
-    def __init__(self, settings: EmailSettings, store: EmailStore, transport: Transport, clock: Clock) -> None:
+    def __init__(self, settings: EmailSettings, database: Database, transport: Transport, clock: Clock) -> None:
         self._broker, self._clock = settings.broker, clock
+        store = SqlEmailStore(database)
         self._store, self._thread, self._transport = store, StoreThread("emails"), transport
+        self._reports = SqlOutbox(database.engine, outbox, self._thread)
         writer = LetterWriter(settings.sender, Renderer())
         self._mailer = Mailer(store, self._thread, writer, transport, clock, reports=reports_of, wake=self._wake)
-        self._batches = BatchHandler(self._mailer, FieldRules(("email",)), clock)
+        at_once = AT_ONCE if settings.smtp is None else settings.smtp_connections
+        self._batches = BatchHandler(self._mailer, FieldRules(("email",)), clock, at_once)
         self._channel: grpc.aio.Channel | None = None
         self._relay: OutboxRelay | None = None
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        """Add both servicers."""
+        """Add the servicers."""
         add_EmailServiceServicer_to_server(Servicer(self._mailer, self._store, self._thread), server)
         add_BatchHandlerServiceServicer_to_server(self._batches, server)
-        return [name for file in (EMAIL_FILE, BATCH_HANDLER_FILE) for name in _services(file)]
+        add_OutboxServiceServicer_to_server(OutboxServicer(self._reports, self._clock), server)
+        return [name for file in (EMAIL_FILE, BATCH_HANDLER_FILE, OUTBOX_FILE) for name in _services(file)]
 
     async def start(self) -> None:
         """Begin to hand over reports; a broker that is away keeps them waiting and nothing else."""
         self._channel = open_channel(self._broker, packages=("queue",))
-        outbox = ReportOutbox(self._store, self._thread)
-        self._relay = OutboxRelay(outbox, ProducerServiceStub(self._channel), self._clock)
+        self._relay = OutboxRelay(self._reports, ProducerServiceStub(self._channel), self._clock)
         self._relay.start()
 
     async def drain(self) -> None:

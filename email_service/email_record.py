@@ -52,6 +52,10 @@ class Email:
         """The mail server took it."""
         return replace(self, state=State.SENT, sent_at=now)
 
+    def held_back(self) -> "Email":
+        """It was claimed for a try that was not made."""
+        return replace(self, attempts=self.attempts - 1)
+
     def failed(self, failure: Failure) -> "Email":
         """A try failed: the end of it when the failure is permanent."""
         state = State.FAILED if failure.permanent else State.SENDING

@@ -5,13 +5,22 @@ mesh.errors.BatonError
 |-- IdempotencyKeyReused   ALREADY_EXISTS       the key stands for other content
 |-- SendInProgress         ABORTED              the same email is being sent at this moment
 |-- EmailDelayed           UNAVAILABLE          the last try failed; another one may succeed
+|-- EmailHeldBack          RESOURCE_EXHAUSTED   it was not tried; its turn comes later
 |-- EmailRefused           FAILED_PRECONDITION  the mail server refused it for good
 `-- BodyInvalid            INVALID_ARGUMENT     a queued message that is no email
 """
 
 from datetime import timedelta
 
-from mesh.errors import Aborted, AlreadyExists, BatonError, FailedPrecondition, NotFound, Unavailable
+from mesh.errors import (
+    Aborted,
+    AlreadyExists,
+    BatonError,
+    FailedPrecondition,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+)
 
 # A conversation with a mail server takes about this long.
 IN_PROGRESS_DELAY = timedelta(seconds=1)
@@ -50,6 +59,13 @@ class EmailDelayed(Unavailable):
 
     def __init__(self, reason: str, description: str, retry_delay: timedelta) -> None:
         super().__init__(reason, description, retry_delay=retry_delay)
+
+
+class EmailHeldBack(ResourceExhausted):
+    """The email was not tried, and no attempt is counted."""
+
+    def __init__(self, description: str, retry_delay: timedelta) -> None:
+        super().__init__("RATE_LIMITED", description, retry_delay=retry_delay)
 
 
 class EmailRefused(FailedPrecondition):

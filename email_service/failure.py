@@ -1,6 +1,7 @@
-"""Why one try to send an email failed."""
+"""Why one try to send an email failed, or was not made."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 # The contract cuts the description of a failed message at 2 KiB; a server's reply may be longer.
 _LONGEST = 500
@@ -23,6 +24,15 @@ class TransportError(Exception):
         self.failure = failure
 
 
+class HeldBackError(Exception):
+    """It is not this letter's turn: nothing was tried, and after ``delay`` it may be."""
+
+    def __init__(self, description: str, delay: timedelta) -> None:
+        super().__init__(description)
+        self.description, self.delay = description, delay
+
+
 def printable(text: str) -> str:
-    """A foreign text as one line that can be stored and sent: a server may answer with bytes that are no text."""
-    return " ".join(text.encode(errors="replace").decode().replace("\0", " ").split())[:_LONGEST]
+    """A foreign text as one line to be stored, sent and shown: a server may answer with bytes that are no text."""
+    readable = text.encode(errors="replace").decode()
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in readable).split())[:_LONGEST]

@@ -10,8 +10,8 @@ from functools import partial
 
 from email_service.backoff import backoff
 from email_service.email_record import Draft, Email, State
-from email_service.errors import EmailDelayed, EmailRefused, IdempotencyKeyReused, SendInProgress
-from email_service.failure import Failure, TransportError
+from email_service.errors import EmailDelayed, EmailHeldBack, EmailRefused, IdempotencyKeyReused, SendInProgress
+from email_service.failure import Failure, HeldBackError, TransportError
 from email_service.letter import LetterWriter
 from email_service.rendering import subject_line
 from email_service.storage.base import EmailStore
@@ -68,6 +68,7 @@ class Mailer:
             IdempotencyKeyReused: the key stands for other content.
             SendInProgress: it is being sent at this moment.
             EmailDelayed: this try failed, another one may succeed.
+            EmailHeldBack: there was no try, its turn comes later.
             EmailRefused: the mail server refused it for good, now or earlier.
         """
         key = draft.idempotency_key
@@ -108,9 +109,16 @@ class Mailer:
     async def _try(self, email: Email, trace: Mapping[str, str]) -> Email:
         try:
             await self._transport.send(self._writer.write(email))
+        except HeldBackError as error:
+            raise await self._held_back(email.held_back(), error) from error
         except TransportError as error:
             return await self._failed(email.failed(error.failure), error.failure, trace)
         return await self._conclude(email.sent(self._clock.now()), trace)
+
+    async def _held_back(self, email: Email, error: HeldBackError) -> EmailHeldBack:
+        await self._thread.run(self._store.note_failure, email)
+        log.info("email held back", action="email_held_back", **_facts(email), seconds=error.delay.total_seconds())
+        return EmailHeldBack(error.description, error.delay)
 
     async def _failed(self, email: Email, failure: Failure, trace: Mapping[str, str]) -> Email:
         if failure.permanent:

@@ -8,6 +8,9 @@ from email_service.failure import Failure, TransportError
 from email_service.letter import Letter
 from email_service.rendering import utc
 
+#: Letters that are worth writing at a time: a disk takes its time over each of them, and bears several at once.
+AT_ONCE = 4
+
 
 class OutboxTransport:
     """A folder; names sort by the time of the emails, and a letter that is written again takes its own place."""

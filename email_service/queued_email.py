@@ -9,7 +9,7 @@ from baton.email.v1 import email_service_pb2
 from baton.queue.v1 import message_pb2 as pb
 from email_service.codec import draft_of, trace_of
 from email_service.email_record import Draft
-from email_service.errors import BodyInvalid
+from email_service.errors import BodyInvalid, EmailHeldBack, SendInProgress
 from mesh.errors import BatonError, InvalidArgument, Violation
 from mesh.field_rules import FieldRules
 from mesh.telemetry import get_logger
@@ -48,13 +48,18 @@ def ack(lease_id: str) -> pb.Settlement:
     return pb.Settlement(lease_id=lease_id, ack=pb.Ack())
 
 
-def release(lease_id: str) -> pb.Settlement:
-    """The email was not tried."""
-    return pb.Settlement(lease_id=lease_id, release=pb.Release())
+def release(lease_id: str, delay: timedelta | None = None) -> pb.Settlement:
+    """The email was not tried; it may be after a while."""
+    settlement = pb.Settlement(lease_id=lease_id, release=pb.Release())
+    if delay is not None:
+        settlement.release.delay.FromTimedelta(delay)
+    return settlement
 
 
 def refusal(lease_id: str, error: Exception) -> pb.Settlement:
     """What a failed delivery means for the message: no further attempt, or one later."""
+    if isinstance(error, EmailHeldBack | SendInProgress):  # not tried by this delivery, so no failure of the message
+        return release(lease_id, error.retry_delay)
     if not isinstance(error, BatonError):
         return _unforeseen(lease_id, error)
     code, description = _cut(error.reason, _CODE_BYTES), _cut(_description(error), _DESCRIPTION_BYTES)

@@ -7,13 +7,15 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from email_service.letter import parse_sender
-from email_service.smtp_url import SmtpServer, parse_smtp_url
+from email_service.smtp_url import SmtpServer, Tls, parse_smtp_url
 from mesh.address import check_address
 from mesh.database import sqlite_url
 from mesh.settings import Addresses, Duration, Settings, Target
 
 # With a longer wait a caller's lease would run out before the mail server's silence is noticed.
 _LONGEST_SMTP_TIMEOUT = timedelta(minutes=10)
+# Below it a letter's turn would be further away than the longest delay that callers are told.
+_LEAST_RATE = 0.01
 
 
 def _server(value: Any) -> Any:
@@ -44,7 +46,18 @@ class EmailSettings(Settings):
     smtp_timeout: Duration = Field(
         default=timedelta(seconds=20), alias="BATON_EMAIL_SMTP_TIMEOUT", gt=timedelta(), le=_LONGEST_SMTP_TIMEOUT
     )
-    """The longest wait for one answer of the mail server."""
+    """The longest wait for one answer of the mail server; twice that after the end of a letter."""
+    smtp_tls: Tls = Field(default="offered", alias="BATON_EMAIL_SMTP_TLS")
+    """``offered`` takes STARTTLS from a server that has it, ``required`` makes do with no other."""
+    # How many connections, and letters on each, are nodemailer's defaults, which mail servers everywhere see much of.
+    smtp_connections: int = Field(default=5, alias="BATON_EMAIL_SMTP_CONNECTIONS", ge=1, le=100)
+    """The most connections to the mail server."""
+    smtp_letters: int = Field(default=100, alias="BATON_EMAIL_SMTP_LETTERS", ge=1)
+    """The most letters that one connection carries before it is opened anew."""
+    smtp_rate: float | None = Field(
+        default=None, alias="BATON_EMAIL_SMTP_RATE", ge=_LEAST_RATE, le=100_000, allow_inf_nan=False
+    )
+    """The most letters a second; unset, as many as there are."""
     outbox: Path = Field(default=Path(), alias="BATON_EMAIL_OUTBOX", validate_default=True)
     """Folder of the ``.eml`` files; ``outbox`` in the data folder."""
     sender: Annotated[str, AfterValidator(_sender)] = Field(

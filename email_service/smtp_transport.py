@@ -1,90 +1,84 @@
-"""Mail over SMTP: one connection, kept between letters, one letter at a time."""
+"""Mail over SMTP: some connections to one server, and a rate that letters do not exceed."""
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 
 import aiosmtplib
 
 from email_service.failure import TransportError
 from email_service.letter import Letter
+from email_service.send_rate import SendRate
+from email_service.smtp_access import SmtpAccess
+from email_service.smtp_connection import SmtpConnection
 from email_service.smtp_outcome import classify
-from email_service.smtp_url import SmtpServer
-
-# Seconds for a polite end; the server loses nothing without it.
-_QUIT_TIMEOUT = 1.0
+from email_service.smtp_pool import SmtpPool
+from email_service.smtp_url import SmtpServer, Tls
+from mesh import deadline
+from mesh.clock import Clock
 
 
 class SmtpTransport:
     """A client of one mail server.
 
     Args:
-        server: where to, and as whom.
-        timeout: the longest wait for one answer.
+        pool: the connections to it.
+        rate: of letters, over all connections.
     """
 
-    def __init__(self, server: SmtpServer, timeout: timedelta) -> None:
-        self._client = aiosmtplib.SMTP(
-            hostname=server.host,
-            port=server.port,
-            username=server.username,
-            password=server.password,
-            use_tls=server.tls,
-            start_tls=False if server.tls else None,
-            timeout=timeout.total_seconds(),
-        )
-        self._turn = asyncio.Lock()
+    def __init__(self, pool: SmtpPool, rate: SendRate) -> None:
+        self._pool, self._rate = pool, rate
 
     async def send(self, letter: Letter) -> None:
-        """Hand one letter to the mail server, once the letters before it are through."""
-        async with self._turn:
-            try:
-                await self._converse(letter)
-            except (aiosmtplib.SMTPException, OSError) as error:
-                await self._clear()
-                raise TransportError(classify(error)) from error
-            except BaseException:
-                self._client.close()  # an answer may be under way that the next letter would take for its own
-                raise
+        """Hand one letter to the mail server, on its turn; a caller's deadline bounds the wait, never the handing over.
+
+        Raises:
+            HeldBackError: its turn is too far away.
+            TransportError: it was not handed over, or nobody knows.
+        """
+        with self._rate.admitted(letter.email_id):
+            while not await self._handed_over(letter):
+                pass  # the server wants no further connection: one of the others will be free
 
     async def close(self) -> None:
-        """Say goodbye to the mail server."""
-        if self._client.is_connected:
-            with suppress(aiosmtplib.SMTPException, OSError):  # it is gone already
-                await self._client.quit(timeout=_QUIT_TIMEOUT)
-        self._client.close()
+        """Say goodbye to the mail server; safe twice."""
+        await self._pool.close()
 
-    async def _converse(self, letter: Letter) -> None:
-        kept = self._client.is_connected
-        if not kept:
-            await self._client.connect()
-        try:
-            await self._address(letter)
-        except aiosmtplib.SMTPException:
-            if not kept or self._client.is_connected:
-                raise
-            await (
-                self._client.connect()
-            )  # the kept one had ended, or ended with a 421, before the server saw the letter
-            await self._address(letter)
-        # A connection that breaks from here on leaves open whether the server has the letter: no second try within
-        # this one. The caller's repeat carries the same Message-ID.
-        await self._client.data(letter.message)
+    async def _handed_over(self, letter: Letter) -> bool:
+        async with self._pool.connection(deadline.remaining()) as connection:
+            try:
+                await connection.open()
+            except (aiosmtplib.SMTPException, OSError) as error:
+                if self._pool.narrow(error):
+                    return False
+                raise TransportError(classify(error)) from error
+            await self._rate.turn(letter.email_id)
+            try:
+                await connection.hand_over(letter)
+            except (aiosmtplib.SMTPException, OSError) as error:
+                raise TransportError(classify(error, transferred=connection.transferred)) from error
+        return True
 
-    async def _address(self, letter: Letter) -> None:
-        options, encoding = [], "ascii"
-        if letter.smtputf8:
-            if not self._client.supports_extension("smtputf8"):
-                raise aiosmtplib.SMTPNotSupported("SMTPUTF8")
-            options, encoding = ["SMTPUTF8"], "utf-8"
-        await self._client.mail(letter.sender, options=options, encoding=encoding)
-        await self._client.rcpt(letter.recipient, encoding=encoding)
 
-    async def _clear(self) -> None:
-        """Leave the connection ready for the next letter, or closed."""
-        if not self._client.is_connected:
-            return
-        try:
-            await self._client.rset()
-        except (aiosmtplib.SMTPException, OSError):
-            self._client.close()
+def smtp_transport(
+    server: SmtpServer,
+    clock: Clock,
+    *,
+    timeout: timedelta,
+    tls: Tls,
+    connections: int,
+    letters: int,
+    rate: float | None,
+) -> SmtpTransport:
+    """The transport to a server.
+
+    Args:
+        server: where to, and as whom.
+        clock: for the rate, and for how long connections are kept.
+        timeout: the longest wait for one answer.
+        tls: whether a server without STARTTLS is of use.
+        connections: the most at a time.
+        letters: the most that one connection carries.
+        rate: the most letters a second; None for as many as there are.
+    """
+    access = SmtpAccess(server, timeout, tls)
+    pool = SmtpPool([SmtpConnection(access, letters) for _ in range(connections)], clock)
+    return SmtpTransport(pool, SendRate(rate, clock))

@@ -1,10 +1,15 @@
 """The mail server as a URL names it: ``smtp://user:password@host:port`` or ``smtps://``."""
 
+import ipaddress
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import SplitResult, unquote, urlsplit
 
 _ALLOWED = "must be smtp://user:password@host:port or smtps://..., with user and password both or neither"
 _PORTS = {"smtp": 25, "smtps": 465}
+
+#: Whether STARTTLS is taken where it is offered, or a server without it is of no use.
+Tls = Literal["offered", "required"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,14 @@ class SmtpServer:
     tls: bool = False
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine by its very name, so that no network carries what is said."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
 
 def parse_smtp_url(text: str) -> SmtpServer:

@@ -12,8 +12,9 @@ class Transport(Protocol):
         """Hand one letter over; on return it is the receiver's.
 
         Raises:
+            HeldBackError: it was not tried.
             TransportError: it was not handed over, or nobody knows.
         """
 
     async def close(self) -> None:
-        """End the connection, if there is one; safe twice."""
+        """End the connections, if there are any; safe twice."""

@@ -11,6 +11,7 @@ from tests.support.smtp_server import SmtpServer
 pytestmark = pytest.mark.acceptance
 
 State = pb.Confirmation.State
+RATE = 2
 
 
 async def test_a_refused_address_fails_alone_and_the_registration_says_why(
@@ -30,7 +31,7 @@ async def test_a_refused_address_fails_alone_and_the_registration_says_why(
     assert "550 no such mailbox" in refused.last_error
     assert refused.attempts == 1
     assert decided[1].state == pb.Registration.STATE_REGISTERED
-    assert smtp.recipients == ["runner-0@example.org", "runner-2@example.org"]
+    assert sorted(smtp.recipients) == ["runner-0@example.org", "runner-2@example.org"]
 
 
 async def test_a_mail_that_is_put_off_is_sent_once_at_the_second_try(mesh: MeshProcesses, smtp: SmtpServer) -> None:
@@ -64,3 +65,36 @@ async def test_a_mail_server_that_hangs_and_goes_away_delays_the_mail_and_no_mor
     stats = await emptied(mesh.queue, CONFIRMATIONS)
     assert sorted(smtp.recipients) == sorted(registration.email for registration in registrations)
     assert stats.dead_lettered_total == 0
+
+
+async def test_a_rate_below_what_comes_in_spreads_the_mails_and_fails_none(
+    mesh: MeshProcesses, smtp: SmtpServer
+) -> None:
+    mesh.set("BATON_EMAIL_SMTP_RATE", RATE)
+    await mesh.start()
+
+    async with signing_up(mesh.signup.address) as sign_up:
+        registrations = await sign_up.register_all(5 * RATE)
+        await sign_up.all_sent(registrations)
+
+    stats = await emptied(mesh.queue, CONFIRMATIONS)
+    times = sorted(mail.taken_at for mail in smtp.mails)
+    assert sorted(smtp.recipients) == sorted(registration.email for registration in registrations)
+    assert (stats.acked_total, stats.retried_total, stats.dead_lettered_total) == (5 * RATE, 0, 0)
+    # A second's worth leaves at once, the others one by one.
+    assert times[-1] - times[0] >= (5 * RATE - RATE - 1) / RATE
+
+
+async def test_a_server_with_room_for_one_connection_has_every_mail_without_a_failed_try(
+    mesh: MeshProcesses, smtp: SmtpServer
+) -> None:
+    smtp.room, smtp.seconds_a_mail = 1, 0.02
+    await mesh.start()
+
+    async with signing_up(mesh.signup.address) as sign_up:
+        registrations = await sign_up.register_all(10)
+        await sign_up.all_sent(registrations)
+
+    stats = await emptied(mesh.queue, CONFIRMATIONS)
+    assert sorted(smtp.recipients) == sorted(registration.email for registration in registrations)
+    assert (stats.acked_total, stats.retried_total) == (10, 0)

@@ -31,6 +31,7 @@ async def test_a_service_that_is_stopped_while_a_batch_is_under_way_loses_nothin
 ) -> None:
     write_queue_file(mesh.folder / "queues.toml", batch=RUNNERS, linger="3s")
     smtp.seconds_a_mail = seconds_a_mail
+    mesh.set("BATON_EMAIL_SMTP_CONNECTIONS", 1)  # so that a batch takes its time
     await mesh.start()
     service = choose(mesh)
 

@@ -16,6 +16,8 @@ def test_everything_has_a_default_in_the_data_folder() -> None:
     assert settings.outbox == Path("/srv/baton/outbox")
     assert settings.smtp is None
     assert settings.smtp_timeout == timedelta(seconds=20)
+    assert (settings.smtp_connections, settings.smtp_letters) == (5, 100)
+    assert (settings.smtp_tls, settings.smtp_rate) == ("offered", None)
     assert settings.broker == "127.0.0.1:50052"
 
 
@@ -31,6 +33,10 @@ def test_all_problems_are_named_at_once_and_no_password() -> None:
         "BATON_EMAIL_SMTP_URL": "http://user:secret@host",
         "BATON_EMAIL_FROM": "nobody",
         "BATON_EMAIL_SMTP_TIMEOUT": "0s",
+        "BATON_EMAIL_SMTP_TLS": "never",
+        "BATON_EMAIL_SMTP_CONNECTIONS": "0",
+        "BATON_EMAIL_SMTP_LETTERS": "many",
+        "BATON_EMAIL_SMTP_RATE": "nan",
         "BATON_EMAIL_LISTEN": "nowhere",
     }
 
@@ -76,6 +82,17 @@ def test_smtp_urls_are_read(url: str, server: SmtpServer) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be smtp://user:password@host:port"):
         parse_smtp_url(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        *((host, True) for host in ("localhost", "127.0.0.1", "127.9.9.9", "[::1]")),
+        *((host, False) for host in ("0.0.0.0", "10.0.0.1", "mail.example", "localhost.example")),
+    ],
+)
+def test_this_machine_is_known_by_its_names(host: str, loopback: bool) -> None:
+    assert parse_smtp_url(f"smtp://{host}").is_loopback is loopback
 
 
 def test_the_password_is_not_shown() -> None:
