@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import grpc
 
 from mesh.status import RemoteError, read_error
-from signup_service.confirmation_email import ConfirmationEmail
 from signup_service.mailer import Answer
 from signup_service.outcome import FAILED, PENDING, SENT, Outcome
 from signup_service.registration import Registration
+from signup_service.runner_email import RunnerEmail
 from signup_service.trace_context import TRACEPARENT, Tracer
 
 if TYPE_CHECKING:  # the asynchronous stub is a type only: at run time there is one stub for both
@@ -23,12 +23,12 @@ _TEMPORARY = frozenset(
 class EmailClient:
     """Sends confirmations by calling the email service."""
 
-    def __init__(self, service: "EmailServiceAsyncStub", email: ConfirmationEmail, tracer: Tracer) -> None:
+    def __init__(self, service: "EmailServiceAsyncStub", email: RunnerEmail, tracer: Tracer) -> None:
         self._service, self._email, self._tracer = service, email, tracer
 
     async def send(self, registration: Registration, timeout: float) -> Answer:
         """Try to send the confirmation."""
-        request = self._email.request(registration)
+        request = self._email.confirmation(registration)
         metadata = ((TRACEPARENT, self._tracer.parent(registration.confirmation.trace_id)),)
         try:
             response = await self._service.SendEmail(request, timeout=timeout, metadata=metadata)

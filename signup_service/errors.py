@@ -4,6 +4,7 @@ BatonError
 |-- RegistrationNotFound   (NotFound)            no registration has that id
 |-- RegistrationExists     (AlreadyExists)       the email address has a live registration
 |-- RequestIdReused        (AlreadyExists)       the request id named another request before
+|-- RegistrationCancelled  (FailedPrecondition)  the place was taken back, there is nothing to confirm
 |-- QueueNotHandled        (FailedPrecondition)  the broker pushes a queue that is none of ours
 `-- Draining               (Unavailable)         the service is stopping
 
@@ -49,6 +50,13 @@ class RequestIdReused(AlreadyExists):
             resource_type="request",
             resource_name=request_id,
         )
+
+
+class RegistrationCancelled(FailedPrecondition):
+    """The place was taken back, so that there is nothing to confirm."""
+
+    def __init__(self, registration_id: str) -> None:
+        super().__init__("REGISTRATION_CANCELLED", "this registration is cancelled", subject=registration_id)
 
 
 class QueueNotHandled(FailedPrecondition):

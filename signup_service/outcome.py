@@ -1,20 +1,14 @@
-"""What becomes of a confirmation: the one rule by which news of its email change it.
+"""What became of one email: news of it, and how they change what is known.
 
-News come as the answer to a send, as a report, and as a dead letter; more than once and in any order.
-
-    state    news of PENDING    news of SENT    news of FAILED
-    PENDING  PENDING            SENT            FAILED
-    FAILED   -                  SENT            FAILED
-    SENT     -                  SENT            -           a mail that left, left
+News come as the answer to a send, as a report, as a dead letter, and as the broker's word that a message was taken
+back; more than once and in any order. Which of them count is the table of `saga`; a mail that left, left.
 """
 
 from dataclasses import dataclass, replace
 
-from signup_service.registration import Confirmation, ConfirmationState
+from signup_service.registration import Notice, NoticeState
 
-PENDING, SENT, FAILED = ConfirmationState.PENDING, ConfirmationState.SENT, ConfirmationState.FAILED
-
-_MAY_BECOME = {PENDING: {PENDING, SENT, FAILED}, FAILED: {SENT, FAILED}, SENT: {SENT}}
+PENDING, SENT, FAILED, WITHDRAWN = NoticeState
 
 # Bytes of an error that are kept, as many as the broker keeps of a failure's description.
 MAX_ERROR_BYTES = 2_048
@@ -27,25 +21,32 @@ class Outcome:
     ``attempts`` is how many tries the teller knows of, itself included.
     """
 
-    state: ConfirmationState
+    state: NoticeState
     attempts: int = 1
     error: str = ""
     email_id: str = ""
 
 
-def after(confirmation: Confirmation, outcome: Outcome, now: int) -> Confirmation:
-    """The confirmation after an outcome; the very same object when the outcome says nothing new."""
-    if outcome.state not in _MAY_BECOME[confirmation.state]:
-        return confirmation
-    newer = outcome.state is not confirmation.state or outcome.attempts > confirmation.attempts
+@dataclass(frozen=True, slots=True)
+class News:
+    """An outcome and the email it is about, by its key; without a key, the newest confirmation of a registration."""
+
+    registration_id: str
+    key: str
+    outcome: Outcome
+
+
+def after(notice: Notice, outcome: Outcome, now: int) -> Notice:
+    """What is known after news that count; the very same object when they say nothing new."""
+    newer = outcome.state is not notice.state or outcome.attempts > notice.attempts
     changed = replace(
-        confirmation,
+        notice,
         state=outcome.state,
-        attempts=max(confirmation.attempts, outcome.attempts),
-        last_error=_cut(outcome.error) if newer and outcome.error else confirmation.last_error,
-        email_id=confirmation.email_id or outcome.email_id,
+        attempts=max(notice.attempts, outcome.attempts),
+        last_error=_cut(outcome.error) if newer and outcome.error else notice.last_error,
+        email_id=notice.email_id or outcome.email_id,
     )
-    return confirmation if changed == confirmation else replace(changed, update_time=now)
+    return notice if changed == notice else replace(changed, update_time=now)
 
 
 def _cut(error: str) -> str:

@@ -1,4 +1,4 @@
-"""Outcomes as they come back through the queues: reports of the email service, and confirmations the broker gave up."""
+"""Outcomes as they come back through the queues: reports of the email service, and emails the broker gave up."""
 
 from typing import TypeVar
 
@@ -7,29 +7,31 @@ from google.protobuf.message import DecodeError, Message
 from baton.email.v1 import email_pb2, email_service_pb2
 from baton.queue.v1 import message_pb2
 from signup_service.errors import BodyInvalid
-from signup_service.outcome import FAILED, SENT, Outcome
+from signup_service.outcome import FAILED, SENT, News, Outcome
 
 M = TypeVar("M", bound=Message)
 
 _FINAL = {email_pb2.Email.STATE_SENT: SENT, email_pb2.Email.STATE_FAILED: FAILED}
 
 
-def from_report(message: message_pb2.QueueMessage) -> tuple[str, Outcome]:
-    """The registration that an EmailReport is about, and its outcome; raises BodyInvalid."""
+def from_report(message: message_pb2.QueueMessage) -> News:
+    """What an EmailReport says; raises BodyInvalid."""
     report = _body(message, email_pb2.EmailReport())
     state = _FINAL.get(report.state)
     if state is None:
         raise BodyInvalid(f"a report says SENT or FAILED, not {report.state}")
-    return report.correlation_id, Outcome(state, error=report.error, email_id=report.email_id)
+    outcome = Outcome(state, error=report.error, email_id=report.email_id)
+    return News(report.correlation_id, report.idempotency_key, outcome)
 
 
-def from_dead_letter(message: message_pb2.QueueMessage) -> tuple[str, Outcome]:
-    """The registration whose confirmation the broker gave up, and why; raises BodyInvalid."""
+def from_dead_letter(message: message_pb2.QueueMessage) -> News:
+    """That the broker gave an email up, and why; raises BodyInvalid."""
     request = _body(message, email_service_pb2.SendEmailRequest())
     if not message.HasField("dead_letter"):
         raise BodyInvalid("the message is no dead letter")
     letter = message.dead_letter
-    return request.email.correlation_id, Outcome(FAILED, attempts=letter.attempts, error=_reason(letter))
+    outcome = Outcome(FAILED, attempts=letter.attempts, error=_reason(letter))
+    return News(request.email.correlation_id, request.email.idempotency_key, outcome)
 
 
 def _body(message: message_pb2.QueueMessage, into: M) -> M:

@@ -20,4 +20,13 @@ def register_request(request_id: str, runner: Runner, mode: Mode) -> Request | N
     if not request_id:
         return None
     asked = [runner.first_name, runner.last_name, runner.email, runner.address, runner.distance.name, mode.name]
+    return _request(request_id, asked)
+
+
+def resend_request(request_id: str, registration_id: str) -> Request | None:
+    """The request to send a confirmation anew; None when the caller did not name it."""
+    return _request(request_id, ["resend", registration_id]) if request_id else None
+
+
+def _request(request_id: str, asked: list[str]) -> Request:
     return Request(request_id, hashlib.sha256(json.dumps(asked).encode()).hexdigest())

@@ -1,6 +1,7 @@
 """SignupService: decode, one call, encode."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -8,9 +9,9 @@ import grpc
 from baton.signup.v1 import signup_service_pb2 as pb
 from baton.signup.v1.signup_service_pb2_grpc import SignupServiceServicer
 from mesh import page_token
-from mesh.errors import NotBuilt
 from signup_service import wire
 from signup_service.registrar import Registrar
+from signup_service.registration import Cause
 from signup_service.trace_context import Tracer, incoming_trace_id
 
 #: What the runner reads.
@@ -27,9 +28,8 @@ class SignupServicer(SignupServiceServicer):
 
     async def Register(self, request: pb.RegisterRequest, context: Context) -> pb.RegisterResponse:
         """Register a runner."""
-        trace_id = incoming_trace_id(context.invocation_metadata() or ()) or self._tracer.trace_id()
         runner, mode = wire.runner(request.registration), wire.mode(request.confirmation_mode)
-        registration = await self._registrar.register(runner, mode, trace_id, request.request_id)
+        registration = await self._registrar.register(runner, mode, self._trace(context), request.request_id)
         return pb.RegisterResponse(registration=wire.registration(registration), message=THANKS)
 
     async def GetRegistration(self, request: pb.GetRegistrationRequest, context: Context) -> pb.GetRegistrationResponse:
@@ -46,20 +46,27 @@ class SignupServicer(SignupServiceServicer):
         found = await self._registrar.page(after, size + 1, wire.state_filter(request.confirmation_state))
         return wire.page(found, size)
 
-    def WatchRegistration(
+    async def WatchRegistration(
         self, request: pb.WatchRegistrationRequest, context: Context
     ) -> AsyncIterator[pb.WatchRegistrationResponse]:
-        """Promised by the contract."""
-        raise NotBuilt("WatchRegistration")
+        """Send a registration as it stands, then after each change."""
+        async with aclosing(self._registrar.watch(request.registration_id)) as states:
+            async for state in states:
+                yield pb.WatchRegistrationResponse(registration=wire.registration(state))
 
     async def ResendConfirmation(
         self, request: pb.ResendConfirmationRequest, context: Context
     ) -> pb.ResendConfirmationResponse:
-        """Promised by the contract."""
-        raise NotBuilt("ResendConfirmation")
+        """Send a confirmation anew."""
+        registration = await self._registrar.resend(request.registration_id, self._trace(context), request.request_id)
+        return pb.ResendConfirmationResponse(registration=wire.registration(registration))
 
     async def CancelRegistration(
         self, request: pb.CancelRegistrationRequest, context: Context
     ) -> pb.CancelRegistrationResponse:
-        """Promised by the contract."""
-        raise NotBuilt("CancelRegistration")
+        """Take a place back."""
+        registration = await self._registrar.cancel(request.registration_id, Cause.REQUESTED, request.reason)
+        return pb.CancelRegistrationResponse(registration=wire.registration(registration))
+
+    def _trace(self, context: Context) -> str:
+        return incoming_trace_id(context.invocation_metadata() or ()) or self._tracer.trace_id()

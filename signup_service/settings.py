@@ -1,12 +1,13 @@
 """Every knob of the sign-up service: its variable, its default, what it is for."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from mesh.database import sqlite_url
 from mesh.settings import Addresses, Settings, Target
+from signup_service.unconfirmed import parse_unconfirmed
 
 # What the email contract lets a confirmation say; a longer one would fail every single email.
 _MAX_RACE_BYTES = 256
@@ -19,6 +20,10 @@ def _race(text: str) -> str:
 
 def _location(text: str) -> str:
     return _bounded(text, _MAX_LOCATION_BYTES)
+
+
+def _unconfirmed(value: Any) -> Any:
+    return parse_unconfirmed(value) if isinstance(value, str) else value
 
 
 def _bounded(text: str, limit: int) -> str:
@@ -44,6 +49,10 @@ class SignupSettings(Settings):
         default="Town Hall Square", alias="BATON_SIGNUP_RACE_LOCATION"
     )
     """Where the race starts."""
+    unconfirmed: Annotated[timedelta | None, BeforeValidator(_unconfirmed)] = Field(
+        default=None, alias="BATON_SIGNUP_UNCONFIRMED"
+    )
+    """After how long a place is taken back whose runner no confirmation has reached; None: never."""
     queue_address: Target | None = Field(default=None, alias="BATON_QUEUE_ADDRESS")
     """Where callers reach the broker."""
     queue_listen: Addresses = Field(default=("127.0.0.1:50052",), alias="BATON_QUEUE_LISTEN")

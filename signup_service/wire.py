@@ -6,10 +6,7 @@ from baton.signup.v1 import registration_pb2 as pb
 from baton.signup.v1 import signup_service_pb2 as service_pb
 from mesh import page_token
 from mesh.wire_time import instant_to
-from signup_service.registration import Confirmation, ConfirmationState, Distance, Mode, Registration, Runner
-
-# The contract's bound of a page, less what the token and its framing take.
-MAX_PAGE_BYTES = 3 * 1024 * 1024 - 1_024
+from signup_service.registration import Cancellation, Distance, Mode, Notice, NoticeState, Registration, Runner
 
 
 def runner(message: pb.Registration) -> Runner:
@@ -30,11 +27,11 @@ def mode(number: "pb.ConfirmationMode.ValueType") -> Mode:
     return Mode[pb.ConfirmationMode.Name(number).removeprefix("CONFIRMATION_MODE_")]
 
 
-def state_filter(number: "pb.Confirmation.State.ValueType") -> ConfirmationState | None:
+def state_filter(number: "pb.Confirmation.State.ValueType") -> NoticeState | None:
     """The state to list; None for all."""
     if number == pb.Confirmation.STATE_UNSPECIFIED:
         return None
-    return ConfirmationState[pb.Confirmation.State.Name(number).removeprefix("STATE_")]
+    return NoticeState[pb.Confirmation.State.Name(number).removeprefix("STATE_")]
 
 
 def registration(found: Registration) -> pb.Registration:
@@ -50,24 +47,19 @@ def registration(found: Registration) -> pb.Registration:
         confirmation=_confirmation(found.confirmation),
         create_time=instant_to(found.create_time),
         update_time=instant_to(found.update_time),
+        cancellation=None if found.cancellation is None else _cancellation(found.cancellation),
     )
 
 
 def page(found: Sequence[Registration], size: int) -> service_pb.ListRegistrationsResponse:
     """As many of the registrations as ``size`` and the bound in bytes let in; a token when some are left."""
-    response = service_pb.ListRegistrationsResponse()
-    room = MAX_PAGE_BYTES
-    for message in map(registration, found[:size]):
-        room -= message.ByteSize() + 4
-        if room < 0:
-            break
-        response.registrations.append(message)
-    if len(response.registrations) < len(found):
-        response.next_page_token = page_token.encode(response.registrations[-1].registration_id)
-    return response
+    messages, positions = [registration(each) for each in found[:size]], [each.registration_id for each in found]
+    last = positions[size - 1] if len(found) > size else ""
+    fitting, token = page_token.cut(messages, positions, last, "")
+    return service_pb.ListRegistrationsResponse(registrations=fitting, next_page_token=token)
 
 
-def _confirmation(confirmation: Confirmation) -> pb.Confirmation:
+def _confirmation(confirmation: Notice) -> pb.Confirmation:
     return pb.Confirmation(
         state=pb.Confirmation.State.Value(f"STATE_{confirmation.state.name}"),
         mode=pb.ConfirmationMode.Value(f"CONFIRMATION_MODE_{confirmation.mode.name}"),
@@ -77,4 +69,17 @@ def _confirmation(confirmation: Confirmation) -> pb.Confirmation:
         email_id=confirmation.email_id,
         trace_id=confirmation.trace_id,
         update_time=instant_to(confirmation.update_time),
+    )
+
+
+def _cancellation(cancellation: Cancellation) -> pb.Cancellation:
+    notice = cancellation.notice
+    return pb.Cancellation(
+        cause=pb.Cancellation.Cause.Value(f"CAUSE_{cancellation.cause.name}"),
+        reason=cancellation.reason,
+        cancel_time=instant_to(cancellation.cancel_time),
+        email_state=pb.Confirmation.State.Value(f"STATE_{notice.state.name}"),
+        email_attempts=notice.attempts,
+        email_last_error=notice.last_error,
+        email_id=notice.email_id,
     )

@@ -1,24 +1,35 @@
 """What a store of registrations can do. Every verb is one transaction, and none waits for anything but its disk."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.outbox import OutboxEntry
-from signup_service.outcome import Outcome
-from signup_service.registration import ConfirmationState, Registration
+from mesh.outbox import HandedOver, OutboxEntry
+from signup_service.errors import RegistrationNotFound
+from signup_service.outcome import News
+from signup_service.registration import Cause, Notice, NoticeState, Registration
 from signup_service.request import Request
 
-EntryOf = Callable[[Registration], OutboxEntry]
+#: One of a registration's emails as a message for the broker.
+EntryOf = Callable[[Registration, Notice], OutboxEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Unconfirmed:
+    """A registration whose runner no confirmation has reached, and since when one is waited for."""
+
+    registration_id: str
+    since: int
 
 
 class RegistrationStore(Protocol):
-    """Registrations and the outbox beside them.
+    """Registrations, their emails, and what of these has to go to the outbox in the same transaction.
 
     Every verb may raise ResourceExhausted (STORAGE_FULL) or Unavailable (STORAGE_UNAVAILABLE); nothing is changed then.
     """
 
-    def register(self, registration: Registration, request: Request | None, entry: OutboxEntry | None) -> Registration:
-        """Store a registration with its outbox entry, or find the one that the same request made before.
+    def register(self, registration: Registration, request: Request | None) -> Registration:
+        """Store a registration, or find the one that the same request made before; QUEUED goes to the outbox.
 
         Raises:
             RegistrationExists: its email address has a live registration, letter case apart.
@@ -28,23 +39,43 @@ class RegistrationStore(Protocol):
     def find(self, registration_id: str) -> Registration:
         """The registration as it stands; raises RegistrationNotFound."""
 
-    def page(self, after: str, limit: int, state: ConfirmationState | None) -> Sequence[Registration]:
-        """The oldest registrations behind an id, all or those whose confirmation is in ``state``."""
+    def page(self, after: str, limit: int, state: NoticeState | None) -> Sequence[Registration]:
+        """The oldest registrations behind an id, all or those whose newest confirmation is in ``state``."""
 
-    def note_outcome(self, registration_id: str, outcome: Outcome, now: int) -> Registration:
-        """Let news of the email change the confirmation by the rule of `outcome`; raises RegistrationNotFound."""
+    def newest_id(self) -> str:
+        """The greatest registration id; empty when there is none."""
 
-    def queue_interrupted(self, entry_of: EntryOf, now: int) -> int:
-        """Put every pending confirmation that was to be sent directly into the outbox; how many there were."""
+    def note_outcomes(self, news: Sequence[News], now: int) -> Sequence[Registration | RegistrationNotFound]:
+        """Let news change what is known of emails, by the table of `saga`; for each the registration, if there is one.
 
-    def pending(self, now: int, limit: int) -> Sequence[OutboxEntry]:
-        """The oldest outbox entries that are neither sent nor postponed beyond ``now``."""
+        Once an email is decided, what waits in the outbox behind it may go.
+        """
 
-    def next_pending_at(self) -> int | None:
-        """The instant at which the next outbox entry may be sent; None when none is left."""
+    def note_handed_over(self, results: Mapping[str, HandedOver], now: int) -> Sequence[Registration]:
+        """Note what became of outbox entries, and drop them; the registrations that this changed."""
 
-    def mark_sent(self, message_ids: Mapping[str, str], now: int) -> None:
-        """Note, by entry id, the message ids that the broker gave, and drop the entries."""
+    def resend(self, registration_id: str, request: Request | None, trace_id: str, now: int) -> Registration:
+        """Put a new confirmation into the outbox, behind the withdrawal of one that is still on its way.
 
-    def postpone(self, entry_id: str, until: int, error: str) -> None:
-        """Try an outbox entry again no earlier than ``until``."""
+        The registration as it stands when the same request did so before.
+
+        Raises:
+            RegistrationNotFound: no registration has that id.
+            RegistrationCancelled: there is nothing to confirm any more.
+            RequestIdReused: the request id asked for something else before.
+        """
+
+    def cancel(self, registration_id: str, cause: Cause, reason: str, now: int) -> Registration:
+        """Take the place back: a confirmation on its way is withdrawn, then the runner is told, all by the outbox.
+
+        A cancelled registration is left as it is. Raises RegistrationNotFound.
+        """
+
+    def unconfirmed(self, limit: int) -> Sequence[Unconfirmed]:
+        """Those that have waited longest, first."""
+
+    def take_over(self, now: int) -> int:
+        """Put into the outbox every pending confirmation that an earlier run was to send directly; how many.
+
+        One that nobody waits for any more is withdrawn instead.
+        """

@@ -1,14 +1,41 @@
-"""A registration as a row, and back."""
+"""A registration and its emails as rows, and back."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-from signup_service.registration import Confirmation, ConfirmationState, Distance, Mode, Registration, Runner, State
+from signup_service.registration import (
+    Cancellation,
+    Cause,
+    Distance,
+    Mode,
+    Notice,
+    NoticeState,
+    Registration,
+    Runner,
+    State,
+)
+from signup_service.storage.schema import NOTICES, REGISTRATIONS
+
+_CONFIRMATION, _CANCELLATION = NOTICES.alias("confirmation"), NOTICES.alias("cancellation")
 
 
-def values(registration: Registration) -> dict[str, Any]:
-    """Every column of the registration's row."""
+def _labelled(alias: sa.FromClause, prefix: str) -> list[sa.Label[Any]]:
+    return [column.label(f"{prefix}_{column.name}") for column in alias.c]
+
+
+# Whole registrations: each with its newest confirmation, and the email about its cancellation if there is one.
+WHOLE = sa.select(
+    REGISTRATIONS, *_labelled(_CONFIRMATION, "confirmed_by"), *_labelled(_CANCELLATION, "told_by")
+).select_from(
+    REGISTRATIONS.join(_CONFIRMATION, _CONFIRMATION.c.key == REGISTRATIONS.c.confirmation_key).outerjoin(
+        _CANCELLATION, _CANCELLATION.c.key == REGISTRATIONS.c.cancellation_key
+    )
+)
+
+
+def registration_values(registration: Registration) -> dict[str, Any]:
+    """Every column of the registration's own row."""
     runner, live = registration.runner, registration.state is State.REGISTERED
     return {
         "registration_id": registration.registration_id,
@@ -19,47 +46,85 @@ def values(registration: Registration) -> dict[str, Any]:
         "distance": runner.distance.name,
         "state": registration.state.name,
         "live_email_key": runner.email_key if live else None,
+        "confirmation_key": registration.confirmation.key,
+        "confirmation_state": registration.confirmation.state.name,
+        "unconfirmed_since": registration.unconfirmed_since,
         "create_time": registration.create_time,
         "update_time": registration.update_time,
-        **_confirmation_values(registration.confirmation),
+        **_cancellation_values(registration.cancellation),
     }
 
 
-def _confirmation_values(confirmation: Confirmation) -> dict[str, Any]:
+def _cancellation_values(cancellation: Cancellation | None) -> dict[str, Any]:
+    if cancellation is None:
+        return dict.fromkeys(("cancellation_key", "cause", "reason", "cancel_time"))
     return {
-        "confirmation_key": confirmation.key,
-        "confirmation_mode": confirmation.mode.name,
-        "confirmation_state": confirmation.state.name,
-        "attempts": confirmation.attempts,
-        "last_error": confirmation.last_error,
-        "message_id": confirmation.message_id,
-        "email_id": confirmation.email_id,
-        "trace_id": confirmation.trace_id,
-        "confirmation_time": confirmation.update_time,
+        "cancellation_key": cancellation.notice.key,
+        "cause": cancellation.cause.name,
+        "reason": cancellation.reason,
+        "cancel_time": cancellation.cancel_time,
     }
 
 
-def registration(row: sa.Row[Any]) -> Registration:
-    """The registration in a row."""
+def notice_values(registration_id: str, notice: Notice) -> dict[str, Any]:
+    """Every column of the row of one of a registration's emails."""
+    return {
+        "key": notice.key,
+        "registration_id": registration_id,
+        "mode": notice.mode.name,
+        "state": notice.state.name,
+        "attempts": notice.attempts,
+        "last_error": notice.last_error,
+        "message_id": notice.message_id,
+        "email_id": notice.email_id,
+        "trace_id": notice.trace_id,
+        "create_time": notice.create_time,
+        "update_time": notice.update_time,
+    }
+
+
+def registration(columns: sa.RowMapping) -> Registration:
+    """The registration in a row of `WHOLE`."""
     return Registration(
-        registration_id=row.registration_id,
-        runner=Runner(row.first_name, row.last_name, row.email, row.address, Distance[row.distance]),
-        confirmation=_confirmation(row),
-        create_time=row.create_time,
-        update_time=row.update_time,
-        state=State[row.state],
+        registration_id=columns["registration_id"],
+        runner=_runner(columns),
+        confirmation=_notice(columns, "confirmed_by_"),
+        create_time=columns["create_time"],
+        update_time=columns["update_time"],
+        unconfirmed_since=columns["unconfirmed_since"],
+        cancellation=None if columns["cause"] is None else _cancellation(columns),
     )
 
 
-def _confirmation(row: sa.Row[Any]) -> Confirmation:
-    return Confirmation(
-        key=row.confirmation_key,
-        mode=Mode[row.confirmation_mode],
-        trace_id=row.trace_id,
-        update_time=row.confirmation_time,
-        state=ConfirmationState[row.confirmation_state],
-        attempts=row.attempts,
-        last_error=row.last_error,
-        message_id=row.message_id,
-        email_id=row.email_id,
+def notice(columns: sa.RowMapping) -> Notice:
+    """The email in its own row."""
+    return _notice(columns, "")
+
+
+def _runner(columns: sa.RowMapping) -> Runner:
+    distance = Distance[columns["distance"]]
+    return Runner(columns["first_name"], columns["last_name"], columns["email"], columns["address"], distance)
+
+
+def _cancellation(columns: sa.RowMapping) -> Cancellation:
+    return Cancellation(
+        cause=Cause[columns["cause"]],
+        reason=columns["reason"],
+        cancel_time=columns["cancel_time"],
+        notice=_notice(columns, "told_by_"),
+    )
+
+
+def _notice(columns: sa.RowMapping, prefix: str) -> Notice:
+    return Notice(
+        key=columns[f"{prefix}key"],
+        mode=Mode[columns[f"{prefix}mode"]],
+        trace_id=columns[f"{prefix}trace_id"],
+        create_time=columns[f"{prefix}create_time"],
+        update_time=columns[f"{prefix}update_time"],
+        state=NoticeState[columns[f"{prefix}state"]],
+        attempts=columns[f"{prefix}attempts"],
+        last_error=columns[f"{prefix}last_error"],
+        message_id=columns[f"{prefix}message_id"],
+        email_id=columns[f"{prefix}email_id"],
     )

@@ -1,11 +1,11 @@
-"""The tables, as of schema version 1. Instants are microseconds since 1970, UTC; enums are kept by name."""
+"""The tables, as of schema version 2. Instants are microseconds since 1970, UTC; enums are kept by name."""
 
 import sqlalchemy as sa
 
 from mesh.nul_text import any_text
 from mesh.outbox_table import OutboxTable
 
-VERSION = 1
+VERSION = 2
 METADATA = sa.MetaData()
 
 REGISTRATIONS = sa.Table(
@@ -21,18 +21,36 @@ REGISTRATIONS = sa.Table(
     # The address as it is compared while the place is taken, else NULL: NULLs are all different to a unique
     # constraint, so a cancelled registration frees its address.
     sa.Column("live_email_key", sa.Text, unique=True),
-    sa.Column("confirmation_key", any_text(), nullable=False, unique=True),
-    sa.Column("confirmation_mode", sa.String(16), nullable=False),
+    sa.Column("confirmation_key", any_text(), nullable=False),
+    # A copy of the newest confirmation's, so that a page of those in one state is one walk over an index.
     sa.Column("confirmation_state", sa.String(16), nullable=False),
+    sa.Column("unconfirmed_since", sa.BigInteger),
+    sa.Column("cancellation_key", any_text()),
+    sa.Column("cause", sa.String(16)),
+    sa.Column("reason", sa.Text),
+    sa.Column("cancel_time", sa.BigInteger),
+    sa.Column("create_time", sa.BigInteger, nullable=False),
+    sa.Column("update_time", sa.BigInteger, nullable=False),
+    sa.Index("registrations_by_confirmation", "confirmation_state", "registration_id"),
+    sa.Index("registrations_unconfirmed", "unconfirmed_since"),
+)
+
+# Every email that a runner was ever owed: news of an earlier one find it here.
+NOTICES = sa.Table(
+    "notices",
+    METADATA,
+    sa.Column("key", any_text(), primary_key=True),
+    sa.Column("registration_id", sa.ForeignKey(REGISTRATIONS.c.registration_id), nullable=False, index=True),
+    sa.Column("mode", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("last_error", any_text(), nullable=False),
     sa.Column("message_id", any_text(), nullable=False),
     sa.Column("email_id", any_text(), nullable=False),
     sa.Column("trace_id", sa.String(32), nullable=False),
-    sa.Column("confirmation_time", sa.BigInteger, nullable=False),
     sa.Column("create_time", sa.BigInteger, nullable=False),
     sa.Column("update_time", sa.BigInteger, nullable=False),
-    sa.Index("registrations_by_confirmation", "confirmation_state", "registration_id"),
+    sa.Index("notices_in_state", "state", "mode"),
 )
 
 REQUESTS = sa.Table(

@@ -48,14 +48,14 @@ WIRE |= {
     for name in (
         "app.py",
         "batch_handler.py",
-        "confirmation_email.py",
         "email_client.py",
         "outcome_message.py",
+        "runner_email.py",
         "servicer.py",
         "wire.py",
     )
 }
-SQL_IN_MESH = {Path("mesh", f"{name}.py") for name in ("database", "nul_text", "outbox_table")}
+SQL_IN_MESH = {Path("mesh", f"{name}.py") for name in ("database", "nul_text", "outbox_table", "sql_outbox")}
 # The broker's rules, which know neither how they are called nor where things are kept.
 BROKER_DOMAIN = [
     Path("queue_service", f"{name}.py")

@@ -338,19 +338,3 @@ async def test_a_page_token_of_nobodys_making_is_refused(neighbours: Neighbourho
             await SignupServiceStub(channel).ListRegistrations(service_pb.ListRegistrationsRequest(page_token="!"))
 
     assert refusal.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def test_what_is_promised_but_not_built_says_so(neighbours: Neighbourhood) -> None:
-    async with running(neighbours.application()) as channel:
-        stub = SignupServiceStub(channel)
-        with pytest.raises(grpc.aio.AioRpcError) as resend:
-            await stub.ResendConfirmation(service_pb.ResendConfirmationRequest(registration_id="r1"))
-        with pytest.raises(grpc.aio.AioRpcError) as cancel:
-            await stub.CancelRegistration(service_pb.CancelRegistrationRequest(registration_id="r1"))
-        with pytest.raises(grpc.aio.AioRpcError) as watch:
-            async for _ in stub.WatchRegistration(service_pb.WatchRegistrationRequest(registration_id="r1")):
-                pass
-
-    for refusal in (resend, cancel, watch):
-        assert refusal.value.code() == grpc.StatusCode.UNIMPLEMENTED
-        assert read_error(refusal.value).reason == "NOT_BUILT"

@@ -57,10 +57,12 @@ class RecordingEmail(EmailServiceServicer):
 
 
 class RecordingProducer(ProducerServiceServicer):
-    """Takes every message."""
+    """Takes every message, and takes it back unless told otherwise: each of ``refusals`` answers one call."""
 
     def __init__(self) -> None:
         self.requests: asyncio.Queue[producer_service_pb2.SendMessagesRequest] = asyncio.Queue()
+        self.cancelled: asyncio.Queue[str] = asyncio.Queue()
+        self.refusals: list[BatonError] = []
 
     async def SendMessages(
         self, request: producer_service_pb2.SendMessagesRequest, context: Context
@@ -78,8 +80,13 @@ class RecordingProducer(ProducerServiceServicer):
     def StreamSendMessages(self, request_iterator: Any, context: Context) -> Any:
         raise NotBuilt("StreamSendMessages")
 
-    def CancelMessage(self, request: Any, context: Context) -> Any:
-        raise NotBuilt("CancelMessage")
+    async def CancelMessage(
+        self, request: producer_service_pb2.CancelMessageRequest, context: Context
+    ) -> producer_service_pb2.CancelMessageResponse:
+        self.cancelled.put_nowait(request.message_id)
+        if self.refusals:
+            raise self.refusals.pop(0)
+        return producer_service_pb2.CancelMessageResponse()
 
 
 class Neighbourhood:
@@ -89,9 +96,10 @@ class Neighbourhood:
         self.folder = folder
         self.email, self.producer = RecordingEmail(), RecordingProducer()
 
-    def application(self, clock: Clock | None = None) -> SignupApplication:
+    def application(self, clock: Clock | None = None, **more: str) -> SignupApplication:
         settings = SignupSettings.model_validate(
             {
+                **more,
                 "BATON_DATA_DIR": self.folder,
                 "BATON_EMAIL_ADDRESS": f"unix:{self.folder}/email.sock",
                 "BATON_QUEUE_ADDRESS": f"unix:{self.folder}/queue.sock",

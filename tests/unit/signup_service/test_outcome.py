@@ -1,12 +1,12 @@
-"""The rule by which news of an email change a confirmation."""
+"""How news change what is known of an email."""
 
 from dataclasses import replace
 from itertools import permutations
 
 import pytest
 
-from signup_service.outcome import FAILED, MAX_ERROR_BYTES, PENDING, SENT, Outcome, after
-from signup_service.registration import Confirmation, ConfirmationState
+from signup_service.outcome import FAILED, MAX_ERROR_BYTES, SENT, Outcome, after
+from signup_service.registration import Notice, NoticeState
 from tests.support.fake_clock import START
 from tests.unit.signup_service.example import registration
 
@@ -14,41 +14,12 @@ NEW = registration().confirmation
 LATER = START + 1
 
 
-def in_state(state: ConfirmationState) -> Confirmation:
+def in_state(state: NoticeState) -> Notice:
     return replace(NEW, state=state, attempts=1, last_error="SMTP_451: busy", email_id="email-1")
 
 
-@pytest.mark.parametrize(
-    ("state", "news", "expected"),
-    [
-        (PENDING, PENDING, PENDING),
-        (PENDING, SENT, SENT),
-        (PENDING, FAILED, FAILED),
-        (FAILED, PENDING, FAILED),
-        (FAILED, SENT, SENT),
-        (FAILED, FAILED, FAILED),
-        (SENT, PENDING, SENT),
-        (SENT, SENT, SENT),
-        (SENT, FAILED, SENT),
-    ],
-)
-def test_the_table_of_states_and_news(
-    state: ConfirmationState, news: ConfirmationState, expected: ConfirmationState
-) -> None:
-    changed = after(in_state(state), Outcome(news, attempts=2, error="SMTP_550: no"), LATER)
-
-    assert changed.state is expected
-
-
-@pytest.mark.parametrize("news", [PENDING, FAILED])
-def test_a_sent_confirmation_is_not_touched_by_late_failures(news: ConfirmationState) -> None:
-    sent = in_state(SENT)
-
-    assert after(sent, Outcome(news, attempts=9, error="SMTP_550: no"), LATER) is sent
-
-
-@pytest.mark.parametrize("news", list(ConfirmationState))
-def test_the_same_news_twice_change_nothing_the_second_time(news: ConfirmationState) -> None:
+@pytest.mark.parametrize("news", list(NoticeState))
+def test_the_same_news_twice_change_nothing_the_second_time(news: NoticeState) -> None:
     outcome = Outcome(news, attempts=3, error="" if news is SENT else "SMTP_451: busy", email_id="email-1")
 
     once = after(NEW, outcome, START)

@@ -6,7 +6,7 @@ from google.protobuf.message import Message
 from baton.email.v1 import email_pb2, email_service_pb2
 from baton.queue.v1 import message_pb2
 from signup_service.errors import BodyInvalid
-from signup_service.outcome import FAILED, SENT, Outcome
+from signup_service.outcome import FAILED, SENT, News, Outcome
 from signup_service.outcome_message import from_dead_letter, from_report
 
 
@@ -16,15 +16,17 @@ def typed(body: Message, dead_letter: message_pb2.DeadLetter | None = None) -> m
 
 
 def confirmation() -> email_service_pb2.SendEmailRequest:
-    return email_service_pb2.SendEmailRequest(email=email_pb2.Email(correlation_id="r1"))
+    return email_service_pb2.SendEmailRequest(email=email_pb2.Email(correlation_id="r1", idempotency_key="k1"))
 
 
 def test_a_report_says_what_became_of_which_registration() -> None:
-    sent = email_pb2.EmailReport(email_id="e1", correlation_id="r1", state=email_pb2.Email.STATE_SENT)
+    sent = email_pb2.EmailReport(
+        email_id="e1", idempotency_key="k1", correlation_id="r1", state=email_pb2.Email.STATE_SENT
+    )
     failed = email_pb2.EmailReport(correlation_id="r2", state=email_pb2.Email.STATE_FAILED, error="SMTP_550: no")
 
-    assert from_report(typed(sent)) == ("r1", Outcome(SENT, email_id="e1"))
-    assert from_report(typed(failed)) == ("r2", Outcome(FAILED, error="SMTP_550: no"))
+    assert from_report(typed(sent)) == News("r1", "k1", Outcome(SENT, email_id="e1"))
+    assert from_report(typed(failed)) == News("r2", "", Outcome(FAILED, error="SMTP_550: no"))
 
 
 def test_a_dead_letter_says_how_often_it_was_tried_and_what_the_newest_failure_was() -> None:
@@ -32,8 +34,9 @@ def test_a_dead_letter_says_how_often_it_was_tried_and_what_the_newest_failure_w
     letter.failures.add(attempt=3, code="SMTP_451", description="busy")
     letter.failures.add(attempt=2, code="UNAVAILABLE")
 
-    assert from_dead_letter(typed(confirmation(), letter)) == (
+    assert from_dead_letter(typed(confirmation(), letter)) == News(
         "r1",
+        "k1",
         Outcome(FAILED, attempts=3, error="SMTP_451: busy"),
     )
 
@@ -41,7 +44,9 @@ def test_a_dead_letter_says_how_often_it_was_tried_and_what_the_newest_failure_w
 def test_a_dead_letter_that_was_never_tried_says_why_it_died() -> None:
     letter = message_pb2.DeadLetter(reason=message_pb2.DeadLetter.REASON_EXPIRED)
 
-    assert from_dead_letter(typed(confirmation(), letter)) == ("r1", Outcome(FAILED, attempts=0, error="EXPIRED"))
+    assert from_dead_letter(typed(confirmation(), letter)) == News(
+        "r1", "k1", Outcome(FAILED, attempts=0, error="EXPIRED")
+    )
 
 
 @pytest.mark.parametrize(

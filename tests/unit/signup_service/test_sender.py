@@ -9,16 +9,18 @@ import pytest
 
 from mesh.clock import SECOND
 from mesh.database import Database, sqlite_url
+from mesh.store_thread import StoreThread
 from mesh.task_set import TaskSet
 from signup_service.mailer import Answer
-from signup_service.outcome import FAILED, PENDING, SENT, Outcome
-from signup_service.registration import Mode, Registration
+from signup_service.outcome import FAILED, PENDING, SENT, WITHDRAWN, Outcome
+from signup_service.registration import Cause, Mode, Registration
 from signup_service.sender import Sender
 from signup_service.storage import schema
 from signup_service.storage.sql import SqlRegistrationStore
 from signup_service.storage.threaded import ThreadedStore
 from tests.support.fake_clock import FakeClock
 from tests.unit.signup_service.example import registration
+from tests.unit.signup_service.fake_entry import entry
 
 BUSY = Outcome(PENDING, error="SMTP_451: busy")
 
@@ -43,14 +45,14 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[ThreadedStore]:
     database = Database(sqlite_url(tmp_path / "signup.db"), schema.METADATA, schema.VERSION)
-    store = ThreadedStore(SqlRegistrationStore(database.engine), clock)
-    yield store
-    store.close()
+    thread = StoreThread("registrations")
+    yield ThreadedStore(SqlRegistrationStore(database.engine, entry), thread, clock, lambda changed: None)
+    thread.close()
     database.close()
 
 
 async def stored(store: ThreadedStore, mode: Mode) -> Registration:
-    return await store.register(registration(mode=mode), None, None)
+    return await store.register(registration(mode=mode), None)
 
 
 @pytest.mark.parametrize("mode", [Mode.SEQUENTIAL, Mode.BACKGROUND])
@@ -123,3 +125,34 @@ async def test_a_send_is_under_way_until_it_is_settled(store: ThreadedStore, clo
     assert sender.under_way(new.registration_id) is sending
     await sending
     assert sender.under_way(new.registration_id) is None
+
+
+async def test_a_send_that_is_unwanted_ends_between_two_tries(store: ThreadedStore, clock: FakeClock) -> None:
+    mailer = FakeMailer(Answer(BUSY, timedelta(seconds=5)))
+    sender = Sender(mailer, store, clock, TaskSet())
+    new = await stored(store, Mode.BACKGROUND)
+    sending = sender.begin(new)
+    await mailer.tries.get()
+
+    assert sender.stop(new.registration_id) is sending
+    await store.cancel(new.registration_id, Cause.REQUESTED, "")
+
+    settled = await sending
+    assert (settled.confirmation.state, settled.confirmation.attempts) == (WITHDRAWN, 1)
+    assert mailer.tries.empty()
+
+
+async def test_a_send_that_goes_through_after_it_was_unwanted_is_sent(store: ThreadedStore, clock: FakeClock) -> None:
+    mailer = FakeMailer(Answer(Outcome(SENT)))
+    sender = Sender(mailer, store, clock, TaskSet())
+    new = await stored(store, Mode.BACKGROUND)
+    sending = sender.begin(new)
+
+    sender.stop(new.registration_id)
+    await store.cancel(new.registration_id, Cause.REQUESTED, "")
+
+    assert (await sending).confirmation.state is SENT
+
+
+async def test_nothing_is_stopped_where_nothing_is_sent(store: ThreadedStore, clock: FakeClock) -> None:
+    assert Sender(FakeMailer(), store, clock, TaskSet()).stop("nobody") is None

@@ -18,6 +18,7 @@ def test_the_defaults_find_the_sisters_on_this_machine() -> None:
     assert settings.email == "unix:.baton/email.sock"
     assert settings.database == "sqlite:///.baton/signup.db"
     assert (settings.race, settings.race_location) == ("Baton Marathon", "Town Hall Square")
+    assert settings.unconfirmed is None
 
 
 def test_a_sister_is_called_at_her_address_else_where_she_listens() -> None:
@@ -53,6 +54,7 @@ def test_the_start_of_the_race_is_an_instant() -> None:
         ("BATON_SIGNUP_RACE", "   "),
         ("BATON_SIGNUP_RACE_LOCATION", "ü" * 257),
         ("BATON_SIGNUP_LISTEN", "50051"),
+        ("BATON_SIGNUP_UNCONFIRMED", "72h"),
     ],
 )
 def test_a_bad_value_is_reported_by_the_name_of_its_variable(name: str, value: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from baton.signup.v1 import registration_pb2 as pb
 from mesh import page_token
 from signup_service import wire
-from signup_service.registration import ConfirmationState, Distance, Mode
+from signup_service.registration import Distance, Mode, NoticeState
 from tests.unit.signup_service.example import registration
 
 
@@ -37,7 +37,7 @@ def test_the_mode_is_queued_unless_the_caller_says() -> None:
 
 def test_no_filter_is_every_state() -> None:
     assert wire.state_filter(pb.Confirmation.STATE_UNSPECIFIED) is None
-    assert wire.state_filter(pb.Confirmation.STATE_FAILED) is ConfirmationState.FAILED
+    assert wire.state_filter(pb.Confirmation.STATE_FAILED) is NoticeState.FAILED
 
 
 def test_a_page_says_where_the_next_one_starts_only_when_there_is_one() -> None:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"baton/signup/v1/registration.proto\x12\x0f\x62\x61ton.signup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x03\n\x0cRegistration\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12+\n\x08\x64istance\x18\x06 \x01(\x0e\x32\x19.baton.signup.v1.Distance\x12\x32\n\x05state\x18\x07 \x01(\x0e\x32#.baton.signup.v1.Registration.State\x12\x33\n\x0c\x63onfirmation\x18\x08 \x01(\x0b\x32\x1d.baton.signup.v1.Confirmation\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"I\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_REGISTERED\x10\x01\x12\x13\n\x0fSTATE_CANCELLED\x10\x02\"\xd7\x02\n\x0c\x43onfirmation\x12\x32\n\x05state\x18\x01 \x01(\x0e\x32#.baton.signup.v1.Confirmation.State\x12/\n\x04mode\x18\x02 \x01(\x0e\x32!.baton.signup.v1.ConfirmationMode\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x12\n\nmessage_id\x18\x05 \x01(\t\x12\x10\n\x08\x65mail_id\x18\x06 \x01(\t\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x0e\n\nSTATE_SENT\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03*\x92\x01\n\x08\x44istance\x12\x18\n\x14\x44ISTANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44ISTANCE_MARATHON\x10\x01\x12\x1a\n\x16\x44ISTANCE_HALF_MARATHON\x10\x02\x12\x1b\n\x17\x44ISTANCE_TEN_KILOMETRES\x10\x03\x12\x1c\n\x18\x44ISTANCE_FIVE_KILOMETRES\x10\x04*\x97\x01\n\x10\x43onfirmationMode\x12!\n\x1d\x43ONFIRMATION_MODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONFIRMATION_MODE_SEQUENTIAL\x10\x01\x12 \n\x1c\x43ONFIRMATION_MODE_BACKGROUND\x10\x02\x12\x1c\n\x18\x43ONFIRMATION_MODE_QUEUED\x10\x03\x42Q\n\x13\x64\x65v.baton.signup.v1P\x01Z&baton.dev/gen/baton/signup/v1;signupv1\xaa\x02\x0f\x42\x61ton.Signup.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"baton/signup/v1/registration.proto\x12\x0f\x62\x61ton.signup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x03\n\x0cRegistration\x12\x17\n\x0fregistration_id\x18\x01 \x01(\t\x12\x12\n\nfirst_name\x18\x02 \x01(\t\x12\x11\n\tlast_name\x18\x03 \x01(\t\x12\r\n\x05\x65mail\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12+\n\x08\x64istance\x18\x06 \x01(\x0e\x32\x19.baton.signup.v1.Distance\x12\x32\n\x05state\x18\x07 \x01(\x0e\x32#.baton.signup.v1.Registration.State\x12\x33\n\x0c\x63onfirmation\x18\x08 \x01(\x0b\x32\x1d.baton.signup.v1.Confirmation\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0c\x63\x61ncellation\x18\x0b \x01(\x0b\x32\x1d.baton.signup.v1.Cancellation\"I\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10STATE_REGISTERED\x10\x01\x12\x13\n\x0fSTATE_CANCELLED\x10\x02\"\xcd\x02\n\x0c\x43\x61ncellation\x12\x32\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32#.baton.signup.v1.Cancellation.Cause\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12/\n\x0b\x63\x61ncel_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x0b\x65mail_state\x18\x04 \x01(\x0e\x32#.baton.signup.v1.Confirmation.State\x12\x16\n\x0e\x65mail_attempts\x18\x05 \x01(\x05\x12\x18\n\x10\x65mail_last_error\x18\x06 \x01(\t\x12\x10\n\x08\x65mail_id\x18\x07 \x01(\t\"J\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x41USE_REQUESTED\x10\x01\x12\x15\n\x11\x43\x41USE_UNCONFIRMED\x10\x02\"\xec\x02\n\x0c\x43onfirmation\x12\x32\n\x05state\x18\x01 \x01(\x0e\x32#.baton.signup.v1.Confirmation.State\x12/\n\x04mode\x18\x02 \x01(\x0e\x32!.baton.signup.v1.ConfirmationMode\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x12\n\nlast_error\x18\x04 \x01(\t\x12\x12\n\nmessage_id\x18\x05 \x01(\t\x12\x10\n\x08\x65mail_id\x18\x06 \x01(\t\x12\x10\n\x08trace_id\x18\x07 \x01(\t\x12/\n\x0bupdate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x11\n\rSTATE_PENDING\x10\x01\x12\x0e\n\nSTATE_SENT\x10\x02\x12\x10\n\x0cSTATE_FAILED\x10\x03\x12\x13\n\x0fSTATE_WITHDRAWN\x10\x04*\x92\x01\n\x08\x44istance\x12\x18\n\x14\x44ISTANCE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44ISTANCE_MARATHON\x10\x01\x12\x1a\n\x16\x44ISTANCE_HALF_MARATHON\x10\x02\x12\x1b\n\x17\x44ISTANCE_TEN_KILOMETRES\x10\x03\x12\x1c\n\x18\x44ISTANCE_FIVE_KILOMETRES\x10\x04*\x97\x01\n\x10\x43onfirmationMode\x12!\n\x1d\x43ONFIRMATION_MODE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONFIRMATION_MODE_SEQUENTIAL\x10\x01\x12 \n\x1c\x43ONFIRMATION_MODE_BACKGROUND\x10\x02\x12\x1c\n\x18\x43ONFIRMATION_MODE_QUEUED\x10\x03\x42Q\n\x13\x64\x65v.baton.signup.v1P\x01Z&baton.dev/gen/baton/signup/v1;signupv1\xaa\x02\x0f\x42\x61ton.Signup.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,16 +33,20 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'baton.signup.v1.registratio
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023dev.baton.signup.v1P\001Z&baton.dev/gen/baton/signup/v1;signupv1\252\002\017Baton.Signup.V1'
-  _globals['_DISTANCE']._serialized_start=871
-  _globals['_DISTANCE']._serialized_end=1017
-  _globals['_CONFIRMATIONMODE']._serialized_start=1020
-  _globals['_CONFIRMATIONMODE']._serialized_end=1171
+  _globals['_DISTANCE']._serialized_start=1281
+  _globals['_DISTANCE']._serialized_end=1427
+  _globals['_CONFIRMATIONMODE']._serialized_start=1430
+  _globals['_CONFIRMATIONMODE']._serialized_end=1581
   _globals['_REGISTRATION']._serialized_start=89
-  _globals['_REGISTRATION']._serialized_end=522
-  _globals['_REGISTRATION_STATE']._serialized_start=449
-  _globals['_REGISTRATION_STATE']._serialized_end=522
-  _globals['_CONFIRMATION']._serialized_start=525
-  _globals['_CONFIRMATION']._serialized_end=868
-  _globals['_CONFIRMATION_STATE']._serialized_start=785
-  _globals['_CONFIRMATION_STATE']._serialized_end=868
+  _globals['_REGISTRATION']._serialized_end=575
+  _globals['_REGISTRATION_STATE']._serialized_start=502
+  _globals['_REGISTRATION_STATE']._serialized_end=575
+  _globals['_CANCELLATION']._serialized_start=578
+  _globals['_CANCELLATION']._serialized_end=911
+  _globals['_CANCELLATION_CAUSE']._serialized_start=837
+  _globals['_CANCELLATION_CAUSE']._serialized_end=911
+  _globals['_CONFIRMATION']._serialized_start=914
+  _globals['_CONFIRMATION']._serialized_end=1278
+  _globals['_CONFIRMATION_STATE']._serialized_start=1174
+  _globals['_CONFIRMATION_STATE']._serialized_end=1278
 # @@protoc_insertion_point(module_scope)

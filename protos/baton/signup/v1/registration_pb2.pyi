@@ -131,6 +131,7 @@ class Registration(_message.Message):
     CONFIRMATION_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    CANCELLATION_FIELD_NUMBER: _builtins.int
     registration_id: _builtins.str
     """Output only. Names the registration, given by the service."""
     first_name: _builtins.str
@@ -157,6 +158,10 @@ class Registration(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """Output only. When it was last changed."""
 
+    @_builtins.property
+    def cancellation(self) -> Global___Cancellation:
+        """Output only. Why the place was taken back, and whether the runner was told. Unset: it was not."""
+
     def __init__(
         self,
         *,
@@ -170,18 +175,93 @@ class Registration(_message.Message):
         confirmation: Global___Confirmation | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        cancellation: Global___Cancellation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["confirmation", b"confirmation", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancellation", b"cancellation", "confirmation", b"confirmation", "create_time", b"create_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "confirmation", b"confirmation", "create_time", b"create_time", "distance", b"distance", "email", b"email", "first_name", b"first_name", "last_name", b"last_name", "registration_id", b"registration_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "cancellation", b"cancellation", "confirmation", b"confirmation", "create_time", b"create_time", "distance", b"distance", "email", b"email", "first_name", b"first_name", "last_name", b"last_name", "registration_id", b"registration_id", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Registration: _TypeAlias = Registration  # noqa: Y015
 
 @_typing.final
+class Cancellation(_message.Message):
+    """Why a registration was cancelled, and what became of the email that tells the runner."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Cause:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Cancellation._Cause.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CAUSE_UNSPECIFIED: Cancellation._Cause.ValueType  # 0
+        """Never set by the service."""
+        CAUSE_REQUESTED: Cancellation._Cause.ValueType  # 1
+        """CancelRegistration did."""
+        CAUSE_UNCONFIRMED: Cancellation._Cause.ValueType  # 2
+        """No confirmation got through for as long as the operator set (BATON_SIGNUP_UNCONFIRMED)."""
+
+    class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
+        """What took the place back."""
+
+    CAUSE_UNSPECIFIED: Cancellation.Cause.ValueType  # 0
+    """Never set by the service."""
+    CAUSE_REQUESTED: Cancellation.Cause.ValueType  # 1
+    """CancelRegistration did."""
+    CAUSE_UNCONFIRMED: Cancellation.Cause.ValueType  # 2
+    """No confirmation got through for as long as the operator set (BATON_SIGNUP_UNCONFIRMED)."""
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CANCEL_TIME_FIELD_NUMBER: _builtins.int
+    EMAIL_STATE_FIELD_NUMBER: _builtins.int
+    EMAIL_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    EMAIL_LAST_ERROR_FIELD_NUMBER: _builtins.int
+    EMAIL_ID_FIELD_NUMBER: _builtins.int
+    cause: Global___Cancellation.Cause.ValueType
+    """What took the place back."""
+    reason: _builtins.str
+    """The reason that CancelRegistration was given. Empty: none."""
+    email_state: Global___Confirmation.State.ValueType
+    """Where the email about it stands. It is sent after the confirmation is out of the way."""
+    email_attempts: _builtins.int
+    """How many times that email was tried, as far as it is known."""
+    email_last_error: _builtins.str
+    """What the last failed try of that email said. Empty: none failed."""
+    email_id: _builtins.str
+    """The id of that email in the email service. Empty: not known yet."""
+    @_builtins.property
+    def cancel_time(self) -> _timestamp_pb2.Timestamp:
+        """When the place was taken back."""
+
+    def __init__(
+        self,
+        *,
+        cause: Global___Cancellation.Cause.ValueType = ...,
+        reason: _builtins.str = ...,
+        cancel_time: _timestamp_pb2.Timestamp | None = ...,
+        email_state: Global___Confirmation.State.ValueType = ...,
+        email_attempts: _builtins.int = ...,
+        email_last_error: _builtins.str = ...,
+        email_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_time", b"cancel_time", "cause", b"cause", "email_attempts", b"email_attempts", "email_id", b"email_id", "email_last_error", b"email_last_error", "email_state", b"email_state", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cancellation: _TypeAlias = Cancellation  # noqa: Y015
+
+@_typing.final
 class Confirmation(_message.Message):
-    """What became of the confirmation email of a registration. The registration stands whatever this says."""
+    """What became of the confirmation email of a registration, the newest one if it was sent anew. The
+    registration stands whatever this says, unless the operator chose otherwise
+    (BATON_SIGNUP_UNCONFIRMED).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -199,6 +279,10 @@ class Confirmation(_message.Message):
         """The mail server took it."""
         STATE_FAILED: Confirmation._State.ValueType  # 3
         """Given up; last_error says why. ResendConfirmation sends anew."""
+        STATE_WITHDRAWN: Confirmation._State.ValueType  # 4
+        """Taken back, because the registration was cancelled before the email left. Should news come that
+        it had left, it becomes SENT. Only beside STATE_CANCELLED of the registration.
+        """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where the email stands."""
@@ -211,6 +295,10 @@ class Confirmation(_message.Message):
     """The mail server took it."""
     STATE_FAILED: Confirmation.State.ValueType  # 3
     """Given up; last_error says why. ResendConfirmation sends anew."""
+    STATE_WITHDRAWN: Confirmation.State.ValueType  # 4
+    """Taken back, because the registration was cancelled before the email left. Should news come that
+    it had left, it becomes SENT. Only beside STATE_CANCELLED of the registration.
+    """
 
     STATE_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int

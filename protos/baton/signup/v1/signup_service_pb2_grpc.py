@@ -122,7 +122,8 @@ class SignupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRegistrations(self, request, context):
-        """Lists registrations, cancelled ones included. Safe to repeat.
+        """Lists registrations, oldest first, cancelled ones included. What registers while a caller pages
+        comes on the last pages; no page shifts. Safe to repeat.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -131,7 +132,8 @@ class SignupServiceServicer:
     def WatchRegistration(self, request, context):
         """Sends the registration as it stands, then after each change. The stream ends OK when the
         confirmation is SENT or FAILED, or the registration CANCELLED; that state comes last.
-        NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
+        NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. When the service stops the stream ends
+        UNAVAILABLE (DRAINING) with RetryInfo: watch again.
         Safe to repeat: a new stream starts with the current state, so nothing is missed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -139,7 +141,9 @@ class SignupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResendConfirmation(self, request, context):
-        """Sends the confirmation anew, such as after it FAILED.
+        """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
+        after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
+        not get both. From then on confirmation tells of the new email.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
         with PreconditionFailure when the registration is cancelled.
         Safe to repeat only with a request_id: without one, each call sends an email.
@@ -149,9 +153,11 @@ class SignupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelRegistration(self, request, context):
-        """Takes the place back, and cancels a confirmation that has not left yet.
+        """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
+        then sends the runner an email about it. OK means that all of this is stored; cancellation says
+        what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
-        Safe to repeat: a cancelled registration is answered as it is.
+        Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

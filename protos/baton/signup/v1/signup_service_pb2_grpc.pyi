@@ -62,23 +62,30 @@ class SignupServiceStub:
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. Safe to repeat.
     """
     ListRegistrations: _grpc.UnaryUnaryMultiCallable[_signup_service_pb2.ListRegistrationsRequest, _signup_service_pb2.ListRegistrationsResponse]
-    """Lists registrations, cancelled ones included. Safe to repeat."""
+    """Lists registrations, oldest first, cancelled ones included. What registers while a caller pages
+    comes on the last pages; no page shifts. Safe to repeat.
+    """
     WatchRegistration: _grpc.UnaryStreamMultiCallable[_signup_service_pb2.WatchRegistrationRequest, _signup_service_pb2.WatchRegistrationResponse]
     """Sends the registration as it stands, then after each change. The stream ends OK when the
     confirmation is SENT or FAILED, or the registration CANCELLED; that state comes last.
-    NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
+    NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. When the service stops the stream ends
+    UNAVAILABLE (DRAINING) with RetryInfo: watch again.
     Safe to repeat: a new stream starts with the current state, so nothing is missed.
     """
     ResendConfirmation: _grpc.UnaryUnaryMultiCallable[_signup_service_pb2.ResendConfirmationRequest, _signup_service_pb2.ResendConfirmationResponse]
-    """Sends the confirmation anew, such as after it FAILED.
+    """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
+    after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
+    not get both. From then on confirmation tells of the new email.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
     with PreconditionFailure when the registration is cancelled.
     Safe to repeat only with a request_id: without one, each call sends an email.
     """
     CancelRegistration: _grpc.UnaryUnaryMultiCallable[_signup_service_pb2.CancelRegistrationRequest, _signup_service_pb2.CancelRegistrationResponse]
-    """Takes the place back, and cancels a confirmation that has not left yet.
+    """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
+    then sends the runner an email about it. OK means that all of this is stored; cancellation says
+    what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
-    Safe to repeat: a cancelled registration is answered as it is.
+    Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
     """
 
 @_typing.type_check_only
@@ -115,23 +122,30 @@ class SignupServiceAsyncStub(SignupServiceStub):
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. Safe to repeat.
     """
     ListRegistrations: _aio.UnaryUnaryMultiCallable[_signup_service_pb2.ListRegistrationsRequest, _signup_service_pb2.ListRegistrationsResponse]  # type: ignore[assignment]
-    """Lists registrations, cancelled ones included. Safe to repeat."""
+    """Lists registrations, oldest first, cancelled ones included. What registers while a caller pages
+    comes on the last pages; no page shifts. Safe to repeat.
+    """
     WatchRegistration: _aio.UnaryStreamMultiCallable[_signup_service_pb2.WatchRegistrationRequest, _signup_service_pb2.WatchRegistrationResponse]  # type: ignore[assignment]
     """Sends the registration as it stands, then after each change. The stream ends OK when the
     confirmation is SENT or FAILED, or the registration CANCELLED; that state comes last.
-    NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
+    NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. When the service stops the stream ends
+    UNAVAILABLE (DRAINING) with RetryInfo: watch again.
     Safe to repeat: a new stream starts with the current state, so nothing is missed.
     """
     ResendConfirmation: _aio.UnaryUnaryMultiCallable[_signup_service_pb2.ResendConfirmationRequest, _signup_service_pb2.ResendConfirmationResponse]  # type: ignore[assignment]
-    """Sends the confirmation anew, such as after it FAILED.
+    """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
+    after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
+    not get both. From then on confirmation tells of the new email.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
     with PreconditionFailure when the registration is cancelled.
     Safe to repeat only with a request_id: without one, each call sends an email.
     """
     CancelRegistration: _aio.UnaryUnaryMultiCallable[_signup_service_pb2.CancelRegistrationRequest, _signup_service_pb2.CancelRegistrationResponse]  # type: ignore[assignment]
-    """Takes the place back, and cancels a confirmation that has not left yet.
+    """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
+    then sends the runner an email about it. OK means that all of this is stored; cancellation says
+    what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
-    Safe to repeat: a cancelled registration is answered as it is.
+    Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
     """
 
 class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -183,7 +197,9 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signup_service_pb2.ListRegistrationsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signup_service_pb2.ListRegistrationsResponse, _abc.Awaitable[_signup_service_pb2.ListRegistrationsResponse]]:
-        """Lists registrations, cancelled ones included. Safe to repeat."""
+        """Lists registrations, oldest first, cancelled ones included. What registers while a caller pages
+        comes on the last pages; no page shifts. Safe to repeat.
+        """
 
     @_abc_1.abstractmethod
     def WatchRegistration(
@@ -193,7 +209,8 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_signup_service_pb2.WatchRegistrationResponse], _abc.AsyncIterator[_signup_service_pb2.WatchRegistrationResponse]]:
         """Sends the registration as it stands, then after each change. The stream ends OK when the
         confirmation is SENT or FAILED, or the registration CANCELLED; that state comes last.
-        NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
+        NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo. When the service stops the stream ends
+        UNAVAILABLE (DRAINING) with RetryInfo: watch again.
         Safe to repeat: a new stream starts with the current state, so nothing is missed.
         """
 
@@ -203,7 +220,9 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signup_service_pb2.ResendConfirmationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signup_service_pb2.ResendConfirmationResponse, _abc.Awaitable[_signup_service_pb2.ResendConfirmationResponse]]:
-        """Sends the confirmation anew, such as after it FAILED.
+        """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
+        after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
+        not get both. From then on confirmation tells of the new email.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
         with PreconditionFailure when the registration is cancelled.
         Safe to repeat only with a request_id: without one, each call sends an email.
@@ -215,9 +234,11 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _signup_service_pb2.CancelRegistrationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_signup_service_pb2.CancelRegistrationResponse, _abc.Awaitable[_signup_service_pb2.CancelRegistrationResponse]]:
-        """Takes the place back, and cancels a confirmation that has not left yet.
+        """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
+        then sends the runner an email about it. OK means that all of this is stored; cancellation says
+        what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
-        Safe to repeat: a cancelled registration is answered as it is.
+        Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
         """
 
 def add_SignupServiceServicer_to_server(servicer: SignupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
