@@ -5,10 +5,10 @@ DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_cl
 SETUP_INPUTS := requirements.txt $(DISTRIBUTIONS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test torture check generate clean
+.PHONY: help setup run demo test torture bench-patterns check generate clean
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/ready ## make .venv with everything in it, pinned by hash
 
@@ -22,11 +22,17 @@ setup: .venv/ready ## make .venv with everything in it, pinned by hash
 run: setup ## start the mesh: broker, email and sign-up, until Ctrl-C
 	@$(BIN)/python scripts/run.py
 
+demo: setup ## the three ways to send a confirmation, shown: answer times, batches, retries, a dead letter, a kill
+	@$(BIN)/python -m examples.demo
+
 test: setup ## run every test
 	$(BIN)/python -m pytest
 
 torture: setup ## the long run: 25 times as many random lives and random bytes
 	BATON_TORTURE=1 $(BIN)/python -m pytest tests/conformance/test_contract_machine.py tests/service/test_fuzzed_requests.py tests/service/test_fuzzed_handlers.py
+
+bench-patterns: setup ## measure the three ways to send a confirmation, and rewrite docs/patterns.md and its picture
+	$(BIN)/python -m benchmarks.patterns
 
 check: setup ## formatting, lint, types, contracts: what must hold before a push
 	$(BIN)/ruff format --check .

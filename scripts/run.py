@@ -10,37 +10,16 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from email_service.settings import EmailSettings
 from mesh.address import AddressError, claim
 from mesh.settings import Settings, SettingsError, load
 from queue_service.settings import QueueSettings
 from signup_service.settings import SignupSettings
-
-ROOT = Path(__file__).resolve().parent.parent
-HEALTHY_WITHIN = 30.0
-# The services drain for up to their grace and then some; what has not stopped by then is killed.
-STOPPED_WITHIN = 45.0
+from stage.processes import Hear, Processes, Service
 
 COLOURS = {"queue": "\x1b[36m", "email": "\x1b[35m", "signup": "\x1b[32m"}
-
-
-@dataclass(frozen=True)
-class Service:
-    """One process of the mesh."""
-
-    name: str
-    listen: tuple[str, ...]
-
-    @property
-    def module(self) -> str:
-        """What ``python -m`` starts."""
-        return f"{self.name}_service"
 
 
 def services() -> list[Service]:
@@ -81,84 +60,20 @@ def refuse_taken(found: Sequence[Service]) -> list[str]:
     return problems
 
 
-class Mesh:
-    """The processes, and their logs on one terminal."""
+def hear() -> Hear:
+    """Show what the services log on this terminal, each in its colour."""
+    coloured, heard = sys.stdout.isatty(), True
 
-    def __init__(self, found: Sequence[Service]) -> None:
-        self._services = found
-        self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._readers: list[asyncio.Task[None]] = []
-
-    async def start(self) -> None:
-        """Start all and wait until each is healthy; raises RuntimeError naming one that is not."""
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        environment.setdefault("BATON_LOG_FORMAT", "console")
-        for service in self._services:
-            self._processes[service.name] = process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                service.module,
-                cwd=Path.cwd(),
-                env=environment,
-                stderr=asyncio.subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which stops them in order
-            )
-            self._readers.append(asyncio.create_task(self._relay(service.name, process)))
-        await asyncio.gather(*(self._healthy(service) for service in self._services))
-
-    async def wait(self) -> str:
-        """Wait until one of them ends by itself; its name."""
-        waits = {asyncio.create_task(process.wait()): name for name, process in self._processes.items()}
+    def show(name: str, line: str) -> None:
+        nonlocal heard
+        colour, plain = (COLOURS[name], "\x1b[0m") if coloured else ("", "")
         try:
-            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-        return waits[done.pop()]
+            if heard:
+                print(f"{colour}{name:>6} |{plain} {line}", flush=True)
+        except BrokenPipeError:
+            heard = False  # nobody reads any more, but a service that cannot write its log would stand still
 
-    async def stop(self) -> None:
-        """Stop all: sign-up first, so that what it still sends has somewhere to go."""
-        for service in reversed(self._services):
-            process = self._processes.get(service.name)
-            if process is None or process.returncode is not None:
-                continue
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), STOPPED_WITHIN)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-        await asyncio.gather(*self._readers)
-
-    async def _healthy(self, service: Service) -> None:
-        async with grpc.aio.insecure_channel(service.listen[0]) as channel:
-            stub = health_pb2_grpc.HealthStub(channel)
-            ended = asyncio.create_task(self._processes[service.name].wait())
-            check = asyncio.create_task(_serving(stub))
-            done, left = await asyncio.wait((ended, check), timeout=HEALTHY_WITHIN, return_when=asyncio.FIRST_COMPLETED)
-            for task in left:
-                task.cancel()
-            if check not in done:
-                why = f"ended with code {ended.result()}" if ended in done else "did not become healthy in time"
-                raise RuntimeError(f"the {service.name} service {why}")
-
-    async def _relay(self, name: str, process: asyncio.subprocess.Process) -> None:
-        assert process.stderr is not None
-        colour, plain = (COLOURS[name], "\x1b[0m") if sys.stdout.isatty() else ("", "")
-        heard = True
-        while line := await process.stderr.readline():
-            try:
-                if heard:
-                    print(f"{colour}{name:>6} |{plain} {line.decode(errors='replace').rstrip()}", flush=True)
-            except BrokenPipeError:
-                heard = False  # nobody reads any more, but a service that cannot write its log would stand still
-
-
-async def _serving(stub: health_pb2_grpc.HealthStub) -> None:
-    request = health_pb2.HealthCheckRequest()
-    async for response in stub.Watch(request, wait_for_ready=True):
-        if response.status == health_pb2.HealthCheckResponse.SERVING:
-            return
+    return show
 
 
 def greeting(found: Sequence[Service]) -> str:
@@ -177,7 +92,8 @@ def greeting(found: Sequence[Service]) -> str:
     lines += [f"  grpcurl -plaintext -d '{runner}' {target} {method}", ""]
     if not os.environ.get("BATON_EMAIL_SMTP_URL"):
         outbox = load(EmailSettings).outbox
-        lines += [f"The confirmation is an .eml file in {outbox} a moment later. Ctrl-C stops everything.", ""]
+        lines += [f"The confirmation is an .eml file in {outbox} a moment later.", ""]
+    lines += ["Ctrl-C stops everything.", ""]
     return "\n".join(lines)
 
 
@@ -194,14 +110,14 @@ async def main() -> int:
     asked = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, asked.set)
-    mesh = Mesh(found)
+    mesh = Processes(found, {"BATON_LOG_FORMAT": "console", **os.environ}, Path.cwd(), hear())
     try:
         return await _run(mesh, found, asked)
     finally:
         await mesh.stop()
 
 
-async def _run(mesh: Mesh, found: Sequence[Service], asked: asyncio.Event) -> int:
+async def _run(mesh: Processes, found: Sequence[Service], asked: asyncio.Event) -> int:
     stop = asyncio.create_task(asked.wait())
     start = asyncio.create_task(mesh.start())
     await asyncio.wait((stop, start), return_when=asyncio.FIRST_COMPLETED)

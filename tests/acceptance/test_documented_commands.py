@@ -15,7 +15,7 @@ pytestmark = pytest.mark.acceptance
 
 DOCUMENTS = ("README.md", "docs/operations.md")
 BLOCKS = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-MAKE = re.compile(r"`make ([a-z]+)`|^make ([a-z]+) +#", re.MULTILINE)
+MAKE = re.compile(r"`make ([a-z-]+)`|^make ([a-z-]+) +#", re.MULTILINE)
 
 
 def script(document: str) -> str:
@@ -81,7 +81,7 @@ async def test_the_readme_tells_the_truth_about_its_queue(mesh: MeshProcesses) -
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/operations.md", "docs/architecture.md"])
 def test_every_make_target_that_a_document_names_exists(document: str) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
     named = {name for pair in MAKE.findall((ROOT / document).read_text()) for name in pair if name}
     assert named <= targets
@@ -94,7 +94,7 @@ def test_every_make_target_that_a_document_names_exists(document: str) -> None:
 def test_every_file_that_a_document_names_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     named = re.findall(
-        r"`((?:docs|protos|mesh|queue_service|email_service|signup_service|baton_client|examples|tests|scripts)/[\w./]*)`",
+        r"`((?:docs|protos|mesh|queue_service|email_service|signup_service|baton_client|examples|tests|scripts|stage|benchmarks)/[\w./]*)`",
         text,
     )
 

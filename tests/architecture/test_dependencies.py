@@ -7,6 +7,7 @@ import pytest
 from tests.support.python_source import (
     CLIENT,
     PACKAGES,
+    PROGRAMS,
     SERVICES,
     imports_any,
     imports_protobuf,
@@ -120,7 +121,11 @@ def test_no_service_needs_the_client() -> None:
 
 
 def test_nothing_imports_the_tests() -> None:
-    assert {module for module in modules(*PACKAGES, "scripts") if imports_any(read(module), "tests")} == set()
+    assert {module for module in modules(*PACKAGES, *PROGRAMS) if imports_any(read(module), "tests")} == set()
+
+
+def test_what_shows_and_measures_the_mesh_is_imported_by_nothing_in_it() -> None:
+    assert {module for module in modules(*PACKAGES) if imports_any(read(module), *PROGRAMS)} == set()
 
 
 def test_the_wire_is_spoken_only_at_the_edge() -> None:

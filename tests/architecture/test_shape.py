@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from queue_service.storage import verbs
-from tests.support.python_source import PACKAGES, SERVICES, modules, public_verbs, read, undocumented
+from tests.support.python_source import PACKAGES, PROGRAMS, SERVICES, modules, public_verbs, read, undocumented
 
 VAGUE = {"utils", "util", "common", "helpers", "helper", "manager", "misc", "base_utils"}
 GENERATED = ("_pb2.py", "_pb2_grpc.py")
@@ -22,7 +22,7 @@ STORES = [
 
 
 def hand_written() -> list[Path]:
-    return [module for module in modules(*PACKAGES, "protos", "scripts") if not module.name.endswith(GENERATED)]
+    return [module for module in modules(*PACKAGES, *PROGRAMS, "protos") if not module.name.endswith(GENERATED)]
 
 
 def hides_stdlib(module: Path) -> bool:
@@ -35,7 +35,7 @@ def vague(module: Path) -> bool:
 
 
 def test_no_module_hides_one_of_pythons_own() -> None:
-    assert [module for module in modules(*PACKAGES, "scripts") if hides_stdlib(module)] == []
+    assert [module for module in modules(*PACKAGES, *PROGRAMS) if hides_stdlib(module)] == []
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

@@ -9,6 +9,8 @@ from tests.support.tool import ROOT
 SERVICES = ("queue_service", "email_service", "signup_service")
 CLIENT = "baton_client"
 PACKAGES = (*SERVICES, "mesh", CLIENT)
+# What runs the mesh, shows it and measures it.
+PROGRAMS = ("scripts", "stage", "benchmarks", "examples")
 
 
 def modules(*packages: str) -> list[Path]:

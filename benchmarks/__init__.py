@@ -1,0 +1,1 @@
+"""What is measured, and how: each suite is a package of its own."""

@@ -1,0 +1,1 @@
+"""The three ways to send a confirmation beside a request, measured."""
