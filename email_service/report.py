@@ -19,7 +19,7 @@ def reports_of(email: Email, trace: Mapping[str, str], now: int) -> list[OutboxE
         idempotency_key=email.draft.idempotency_key,
         correlation_id=email.draft.correlation_id,
         state=email_pb2.Email.State.Value(f"STATE_{email.state.value}"),
-        error=email.last_error if email.sent_at is None else "",
+        error=f"{email.reason}: {email.last_error}" if email.sent_at is None else "",
         report_time=instant_to(now),
     )
     entry_id = f"{email.email_id}:{email.state.value}"

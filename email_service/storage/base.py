@@ -33,7 +33,7 @@ class EmailStore(Protocol):
         """Store a final outcome, and the reports of it, in one transaction."""
 
     def note_failure(self, email: Email) -> None:
-        """Store what a try said that failed for the time being."""
+        """Store what a try said that failed for the time being, or that there was no try."""
 
     def find(self, email_id: str) -> Email | None:
         """The email of an id, if there is one."""

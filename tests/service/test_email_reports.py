@@ -110,7 +110,7 @@ async def test_only_final_outcomes_with_a_queue_are_reported(tmp_path: Path, add
 
         assert broker.sent.empty()
     assert (report.idempotency_key, report.state) == ("never@b.org", email_pb2.Email.State.STATE_FAILED)
-    assert report.error == "no"
+    assert report.error == "SMTP_550: no"
 
 
 async def test_reports_wait_for_a_broker_that_is_away(tmp_path: Path, address: str) -> None:

@@ -323,7 +323,9 @@ class EmailReport(_message.Message):
     state: Global___Email.State.ValueType
     """SENT or FAILED; never another."""
     error: _builtins.str
-    """Why it failed. Empty when SENT."""
+    """Why it failed: the reason, a colon and a sentence, such as "SMTP_550: the mail server answered ...".
+    Empty when SENT.
+    """
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
         """When the outcome became final."""
