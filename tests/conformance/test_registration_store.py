@@ -10,7 +10,7 @@ from mesh.database import Database, sqlite_url
 from mesh.errors import Unavailable
 from mesh.outbox import HandedOver, HandOver, OutboxEntry
 from signup_service.errors import RegistrationExists, RegistrationNotFound, RequestIdReused
-from signup_service.outcome import FAILED, PENDING, SENT, WITHDRAWN, News, Outcome
+from signup_service.outcome import FAILED, SENT, WITHDRAWN, News, Outcome
 from signup_service.registration import DIRECT_LIMIT, Cause, Mode, Registration, State
 from signup_service.request import register_request, resend_request
 from signup_service.storage import schema, sql

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 
 class Proxy:
@@ -26,10 +27,10 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
-        for task in (self._pump(reader, far_writer), self._pump(far_reader, writer)):
-            kept = asyncio.create_task(task)
+        for source, sink in ((reader, far_writer), (far_reader, writer)):
+            kept = asyncio.create_task(self._pump(source, sink))
             self._tasks.add(kept)
-            kept.add_done_callback(self._tasks.discard)
+            kept.add_done_callback(partial(self._ended, sink))
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -38,13 +39,15 @@ class Proxy:
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
-            try:
-                while data := await reader.read(65_536):
-                    if self._passing:
-                        writer.write(data)
-                        await writer.drain()
-            finally:
-                writer.close()
+            while data := await reader.read(65_536):
+                if self._passing:
+                    writer.write(data)
+                    await writer.drain()
+
+    def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        """A task that is cancelled before its first step runs no ``finally`` of its own."""
+        self._tasks.discard(task)
+        writer.close()
 
 
 @asynccontextmanager
