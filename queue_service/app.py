@@ -1,6 +1,7 @@
 """The composition root: the one place that picks a store, a clock and the queues."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 
@@ -98,7 +99,7 @@ class QueueApplication:
 
 
 def build(
-    settings: QueueSettings, *, clock: Clock | None = None, open_store: Callable[[str], MessageStore] = SqlStore
+    settings: QueueSettings, *, clock: Clock | None = None, open_store: Callable[[str], MessageStore] | None = None
 ) -> QueueApplication:
     """The broker that the settings describe.
 
@@ -107,7 +108,7 @@ def build(
     """
     try:
         declared = read_declared(settings.config, settings.services, FieldRules(("queue",)))
-        store = open_store(settings.store_url)
+        store = (open_store or partial(SqlStore, disk_reserve=settings.disk_reserve))(settings.store_url)
     except DeclarationError as error:
         raise StartError(error.problems) from error
     except DatabaseError as error:

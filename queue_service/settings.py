@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import ByteSize, Field
 
 from mesh.database import sqlite_url
 from mesh.settings import Addresses, Settings, Target
@@ -18,6 +18,8 @@ class QueueSettings(Settings):
     """SQLAlchemy URL; unset: the SQLite file ``queue.db`` in the data folder."""
     config: Path = Field(default=Path(__file__).with_name("queues.toml"), alias="BATON_QUEUE_CONFIG")
     """The file that declares queues."""
+    disk_reserve: ByteSize = Field(default=ByteSize(64 * 1024 * 1024), alias="BATON_QUEUE_DISK_RESERVE")
+    """Bytes of the disk that sends leave free, so that acks still work; twice a write-ahead log under heavy load."""
     email_listen: Addresses | None = Field(default=None, alias="BATON_EMAIL_LISTEN")
     """Where the email service listens; unset: its socket in the data folder."""
     email_address: Target | None = Field(default=None, alias="BATON_EMAIL_ADDRESS")

@@ -12,6 +12,7 @@ from mesh.errors import BatonError
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.storage import schema, verbs
+from queue_service.storage.disk_room import DiskRoom
 from queue_service.storage.sql_lease import lease
 from queue_service.storage.sql_peek import newest_id, peek, purge
 from queue_service.storage.sql_queues import delete_queue, read_queues, save_queues, stats
@@ -39,13 +40,15 @@ class SqlStore:
 
     Args:
         url: an SQLAlchemy URL.
+        disk_reserve: bytes of an SQLite file's disk that sends leave free.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, disk_reserve: int = 0) -> None:
         self._database = Database(url, schema.METADATA, schema.VERSION)
+        self._room = DiskRoom(self._database.engine.url, disk_reserve)
         self._delayed: dict[int, tuple[int, int]] = {}
         try:
             with self._database.engine.begin() as connection:
@@ -81,7 +84,8 @@ class SqlStore:
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
         with self._database.engine.begin() as connection:
             transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks), self._delayed)
-            results = [_run(transaction, verb) for verb in batch]
+            full = self._room.refusal(connection) if any(isinstance(verb, verbs.Send) for verb in batch) else None
+            results = [full if full and isinstance(verb, verbs.Send) else _run(transaction, verb) for verb in batch]
             transaction.write_counts()
         self.queues, self.redrive_tasks = transaction.queues, transaction.redrive_tasks
         return results

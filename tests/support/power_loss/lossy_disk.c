@@ -1,8 +1,10 @@
-/* A disk that forgets what was not synced, for one process and one folder: preload it (LD_PRELOAD).
+/* A disk that forgets what was not synced, fills up and fails, for one process and one folder: preload it (LD_PRELOAD).
  *
  * LOSSY_FOLDER  files in it are watched
  * LOSSY_LOG     folder of the logs, one a file, named by its inode
  * LOSSY_CUT     once there is a file of this name, the process dies where a sync is due, before anything is synced
+ * LOSSY_FAILS   as long as there is a file of this name, a sync fails with EIO, and nothing is synced
+ * LOSSY_ROOM    a file with a number: the bytes that all watched files may have together; beyond it is ENOSPC
  * LOSSY_LIES    set: a sync does nothing but say that it did
  *
  * Before a watched file is changed, what the change will overwrite and what it will write is appended to the file's log;
@@ -10,6 +12,7 @@
  * loss of power may undo; replay.py undoes them, or some of them. Names and sizes given by open are taken to be durable.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 struct change { /* followed by old_length bytes that were there and new_length bytes that come */
@@ -82,12 +86,47 @@ static void note(int fd, uint64_t offset, const void *bytes, uint64_t length, in
     close(log);
 }
 
+static int64_t room(void) { /* what is left; as good as no limit when none is set */
+    const char *name = getenv("LOSSY_ROOM"), *folder = getenv("LOSSY_FOLDER");
+    FILE *file = name && folder ? fopen(name, "r") : NULL;
+    long long left = 0;
+    if (!file || fscanf(file, "%lld", &left) != 1)
+        left = INT64_MAX;
+    if (file)
+        fclose(file);
+    DIR *files = left == INT64_MAX ? NULL : opendir(folder);
+    for (struct dirent *each; files && (each = readdir(files));) {
+        struct stat is;
+        if (fstatat(dirfd(files), each->d_name, &is, 0) == 0 && S_ISREG(is.st_mode))
+            left -= is.st_size;
+    }
+    if (files)
+        closedir(files);
+    return left > 0 ? left : 0;
+}
+
+static int fits(int fd, uint64_t end) {
+    struct stat is;
+    if (!getenv("LOSSY_ROOM") || !watched(fd, &is) || end <= (uint64_t)is.st_size)
+        return 1;
+    if ((int64_t)(end - (uint64_t)is.st_size) <= room())
+        return 1;
+    errno = ENOSPC;
+    return 0;
+}
+
 static int synced(int fd, int (*sync)(int)) {
     struct stat is;
     const char *cut = getenv("LOSSY_CUT");
     pthread_mutex_lock(&turn);
     if (cut && access(cut, F_OK) == 0 && watched(fd, &is))
         raise(SIGKILL);
+    const char *fails = getenv("LOSSY_FAILS");
+    if (fails && access(fails, F_OK) == 0 && watched(fd, &is)) {
+        pthread_mutex_unlock(&turn);
+        errno = EIO;
+        return -1;
+    }
     int lies = getenv("LOSSY_LIES") != NULL, result = lies ? 0 : sync(fd), kept = errno;
     if (!lies && result == 0) {
         int log = log_of(fd, &is, O_WRONLY | O_TRUNC | O_CLOEXEC);
@@ -101,6 +140,10 @@ static int synced(int fd, int (*sync)(int)) {
 
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
     pthread_mutex_lock(&turn);
+    if (!fits(fd, (uint64_t)offset + length)) {
+        pthread_mutex_unlock(&turn);
+        return -1;
+    }
     note(fd, (uint64_t)offset, bytes, length, 0);
     ssize_t result = REAL(pwrite64)(fd, bytes, length, offset);
     pthread_mutex_unlock(&turn);
@@ -132,3 +175,12 @@ int ftruncate(int fd, off_t length) { return ftruncate64(fd, length); }
 int fsync(int fd) { return synced(fd, REAL(fsync)); }
 
 int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
+
+int statvfs64(const char *path, struct statvfs64 *is) {
+    int result = REAL(statvfs64)(path, is);
+    if (result == 0 && getenv("LOSSY_ROOM") && room() / (int64_t)is->f_frsize < (int64_t)is->f_bavail)
+        is->f_bavail = (fsblkcnt64_t)(room() / (int64_t)is->f_frsize);
+    return result;
+}
+
+int statvfs(const char *path, struct statvfs *is) { return statvfs64(path, (struct statvfs64 *)is); }
