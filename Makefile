@@ -1,6 +1,8 @@
 # Two commands are all a newcomer needs: `make run` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# Tests that run at a time: one more than two cores, because many of them wait for a process.
+WORKERS ?= 3
 DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_client
 SETUP_INPUTS := requirements.txt $(DISTRIBUTIONS:%=%/pyproject.toml)
 
@@ -26,7 +28,7 @@ demo: setup ## the three ways to send a confirmation, shown: answer times, batch
 	@$(BIN)/python -m examples.demo
 
 test: setup ## run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 torture: setup ## the long run: 25 times as many random lives and random bytes
 	BATON_TORTURE=1 $(BIN)/python -m pytest tests/conformance/test_contract_machine.py tests/service/test_fuzzed_requests.py tests/service/test_fuzzed_handlers.py
