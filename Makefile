@@ -1,6 +1,10 @@
 # Two commands are all a newcomer needs: `make run` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+# What `make torture` runs at a scale of its own.
+TORTURED := $(addprefix tests/conformance/,test_contract_machine.py test_registration_saga.py) \
+	$(addprefix tests/service/,test_fuzzed_requests.py test_fuzzed_handlers.py) \
+	$(addprefix tests/acceptance/,test_promises_under_kills.py test_power_loss.py test_consumers_die.py test_every_runner_once.py)
 # Tests that run at a time: one more than two cores, because many of them wait for a process.
 WORKERS ?= 3
 DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_client
@@ -30,8 +34,8 @@ demo: setup ## the three ways to send a confirmation, shown: answer times, batch
 test: setup ## run every test
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-torture: setup ## the long run: 25 times as many random lives and random bytes
-	BATON_TORTURE=1 $(BIN)/python -m pytest tests/conformance/test_contract_machine.py tests/service/test_fuzzed_requests.py tests/service/test_fuzzed_handlers.py
+torture: setup ## the long run: more random lives and bytes, kills, losses of power and runners, for hours
+	BATON_TORTURE=1 $(BIN)/python -m pytest $(TORTURED)
 
 bench-patterns: setup ## measure the three ways to send a confirmation, and rewrite docs/patterns.md and its picture
 	$(BIN)/python -m benchmarks.patterns

@@ -16,6 +16,15 @@ settings.register_profile("torture", max_examples=2500, print_blob=True)
 settings.load_profile("torture" if os.environ.get("BATON_TORTURE") else "usual")
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests recorded: what had to be excused is worth seeing also when all went well."""
+    for report in terminalreporter.getreports("passed"):
+        if report.user_properties:
+            terminalreporter.write_line(report.nodeid)
+        for name, value in report.user_properties:
+            terminalreporter.write_line(f"  {name}: {value}")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
     """The URL of a database on a real PostgreSQL server; who uses it empties it first."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +19,9 @@ FROZEN = 6.0 if TORTURE else 2.5
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1_800 if TORTURE else 120)]
 
 
-async def test_killed_and_frozen_consumers_cost_nothing_but_a_redelivery(mesh: MeshProcesses) -> None:
+async def test_killed_and_frozen_consumers_cost_nothing_but_a_redelivery(
+    mesh: MeshProcesses, record_property: Callable[[str, object], None]
+) -> None:
     chance = random.Random(7)
     await mesh.start(mesh.queue)
     load = Load(mesh, producers=2, consumers=CONSUMERS, messages=MESSAGES)
@@ -38,6 +41,7 @@ async def test_killed_and_frozen_consumers_cost_nothing_but_a_redelivery(mesh: M
     finally:
         await load.clean_up()
 
+    record_property("history", verdict.counts)
     assert verdict.broken == {}
     assert verdict.counts["sent"] == load.sends
     assert verdict.counts["redelivered"] > 0

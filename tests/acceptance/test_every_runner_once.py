@@ -5,7 +5,7 @@ import json
 import os
 import random
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -185,7 +185,7 @@ def _gaps(chance: random.Random, least: int, most: int) -> Iterator[int]:
 
 @pytest.mark.timeout(3_600 if TORTURE else 300)
 async def test_every_runner_has_one_place_and_one_mail_whatever_is_killed_or_lost(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(SEED)
     async with race(folder, chance) as running:
@@ -207,10 +207,10 @@ async def test_every_runner_has_one_place_and_one_mail_whatever_is_killed_or_los
         noted,
         resent={registration.email for registration in failed},
     )
-    with capsys.disabled():  # what had to be excused is worth seeing also when all went well
-        print(f"\nseed {SEED}: {verdict}; sent anew on request: {len(failed)}")
-        print(f"answers lost before sign-up, broker, email: {[proxy.lost for proxy in running.proxies]}; ", end="")
-        print(f"delivered {[each.delivered_total for each in stats]} times of {[each.sent_total for each in stats]}")
+    record_property("seed", SEED)
+    record_property("mails", f"{verdict}; sent anew on request: {len(failed)}")
+    record_property("answers lost before sign-up, broker, email", [proxy.lost for proxy in running.proxies])
+    record_property("deliveries", [f"{each.delivered_total} of {each.sent_total} messages" for each in stats])
     assert verdict.faults == []
     assert verdict.cut >= killer.aimed > 0
     assert sorted(each.email for each in everybody) == sorted(runner(number).email for number in range(RUNNERS))

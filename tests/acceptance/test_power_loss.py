@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -17,7 +18,9 @@ BREATH = (0.3, 5.0) if TORTURE else (0.2, 0.6)
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(1_200 if TORTURE else 120)]
 
 
-async def test_every_promise_is_kept_when_the_power_goes(mesh: MeshProcesses) -> None:
+async def test_every_promise_is_kept_when_the_power_goes(
+    mesh: MeshProcesses, record_property: Callable[[str, object], None]
+) -> None:
     disk = LossyDisk(mesh, random.Random(20_261_125))
     await mesh.start(mesh.queue)
     load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES)
@@ -33,6 +36,7 @@ async def test_every_promise_is_kept_when_the_power_goes(mesh: MeshProcesses) ->
         await load.clean_up()
 
     assert lost > 0, "no change was under way at any cut: this shows nothing"
+    record_property("history", verdict.counts)
     assert verdict.broken == {}
     assert verdict.counts["sent"] == load.sends
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,9 @@ def intact(database: Path) -> bool:
     return bool(word == "ok")
 
 
-async def test_every_promise_is_kept_while_the_broker_is_killed(mesh: MeshProcesses) -> None:
+async def test_every_promise_is_kept_while_the_broker_is_killed(
+    mesh: MeshProcesses, record_property: Callable[[str, object], None]
+) -> None:
     chance = random.Random(20_261_125)
     await mesh.start(mesh.queue)
     load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES)
@@ -42,5 +45,6 @@ async def test_every_promise_is_kept_while_the_broker_is_killed(mesh: MeshProces
     finally:
         await load.clean_up()
 
+    record_property("history", verdict.counts)
     assert verdict.broken == {}
     assert verdict.counts["sent"] == load.sends

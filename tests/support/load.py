@@ -55,9 +55,7 @@ class Load:
 
     def verdict(self) -> Verdict:
         """What all histories say."""
-        verdict = judge(read(self._mesh.folder.glob("*.jsonl")))
-        print(verdict.counts)
-        return verdict
+        return judge(read(self._mesh.folder.glob("*.jsonl")))
 
     async def clean_up(self) -> None:
         """Leave no client behind."""
