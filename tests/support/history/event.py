@@ -11,7 +11,7 @@ class What(Enum):
     """What was seen.
 
     A send is INVOKED, then answered OK, refused with FAILED, or it is UNKNOWN whether it went through. A delivery is
-    DELIVERED; its consumer is SETTLING it and told that it is SETTLED, or LETS_GO: its stream broke or it was killed.
+    DELIVERED; its consumer is SETTLING it and told that it is SETTLED.
     """
 
     INVOKED = "invoked"
@@ -21,7 +21,6 @@ class What(Enum):
     DELIVERED = "delivered"
     SETTLING = "settling"
     SETTLED = "settled"
-    LETS_GO = "lets_go"
 
 
 @dataclass(frozen=True, slots=True)

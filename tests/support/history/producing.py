@@ -44,8 +44,8 @@ class Producer:
     def __init__(self, stub: "ProducerServiceAsyncStub", queue: str, history: History, chance: random.Random) -> None:
         self._stub, self._queue, self._history, self._chance = stub, queue, history, chance
 
-    async def send(self, keys: Sequence[str], *, refused_is_final: bool = False) -> bool:
-        """Send a batch until it is answered; whether it was answered OK."""
+    async def send(self, keys: Sequence[str]) -> None:
+        """Send a batch until it is answered OK."""
         messages = [self._message(key) for key in keys]
         request = producer_service_pb2.SendMessagesRequest(queue=self._queue, messages=messages)
         for _ in range(TRIES):
@@ -55,9 +55,8 @@ class Producer:
             what = await self._try(request)
             for key in keys:
                 self._note(what, key)
-            if what is What.OK or (what is What.FAILED and refused_is_final):
-                return what is What.OK
-        return False
+            if what is What.OK:
+                return
 
     async def _try(self, request: producer_service_pb2.SendMessagesRequest) -> What:
         try:

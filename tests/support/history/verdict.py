@@ -1,7 +1,8 @@
 """Judges a history that ended with every queue drained; modelled on the total-queue checker of Jepsen.
 
 A pure function of the events. It never accuses a sound broker: a delivery is taken to begin when it was received, which
-is later than the broker's own view, and a lease to end when its settlement was under way, which is earlier.
+is later than the broker's own view, and a lease to end when its settlement was under way, which is earlier. What a frozen
+consumer finds in its hands when its lease is long over says nothing about when it was handed out, and accuses nobody.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +13,7 @@ from itertools import pairwise
 from tests.support.history.event import Event, What
 
 #: Settlements after which the message is there no more.
-ENDS = frozenset({"ack"})
+_ENDS = frozenset({"ack"})
 _APPLIED = frozenset({"APPLIED", "APPLIED_LATE"})
 
 
@@ -100,9 +101,7 @@ class _Case:
             case What.SETTLING:
                 self._actions.setdefault(event.lease_id, event.how)
                 self.let_go.setdefault(event.lease_id, event.at)
-            case What.LETS_GO:
-                self.let_go.setdefault(event.lease_id, event.at)
-            case What.SETTLED if event.how in _APPLIED and self._actions.get(event.lease_id) in ENDS:
+            case What.SETTLED if event.how in _APPLIED and self._actions.get(event.lease_id) in _ENDS:
                 key = self._keys[event.lease_id]
                 self.ends[key] += 1
                 self.acked_at.setdefault(key, event.at)
@@ -116,15 +115,18 @@ class _Case:
     def overlapping(self) -> list[str]:
         found = set()
         for key, deliveries in self.deliveries.items():
-            for earlier, later in pairwise(deliveries):
+            for earlier, later in pairwise(filter(_in_time, deliveries)):
                 end = min(earlier.until, self.let_go.get(earlier.lease_id, earlier.until))
                 if later.at < end and later.lease_id != earlier.lease_id:
                     found.add(key)
         return sorted(found)
 
     def revived(self) -> list[str]:
-        late = (key for key, at in self.acked_at.items() if self.deliveries[key][-1].at > at)
-        return sorted(late)
+        return sorted(
+            key
+            for key, acked_at in self.acked_at.items()
+            if any(delivery.at > acked_at and _in_time(delivery) for delivery in self.deliveries[key])
+        )
 
     def counts(self) -> dict[str, int]:
         outcomes = Counter(self.outcomes.values())
@@ -140,4 +142,9 @@ class _Case:
 
     def _may_have_ended(self, key: str) -> bool:
         leases = (delivery.lease_id for delivery in self.deliveries.get(key, ()))
-        return key in self.ends or any(self._actions.get(lease) in ENDS for lease in leases)
+        return key in self.ends or any(self._actions.get(lease) in _ENDS for lease in leases)
+
+
+def _in_time(delivery: Event) -> bool:
+    """Whether a delivery was received while its lease lasted."""
+    return delivery.at <= delivery.until
