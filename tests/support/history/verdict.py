@@ -1,8 +1,8 @@
 """Judges a history that ended with every queue drained; modelled on the total-queue checker of Jepsen.
 
 A pure function of the events. It never accuses a sound broker: a delivery is taken to begin when it was received, which
-is later than the broker's own view, and a lease to end when its settlement was under way, which is earlier. What a frozen
-consumer finds in its hands when its lease is long over says nothing about when it was handed out, and accuses nobody.
+is later than the broker's own view, and a lease to end when its settlement was under way, which is earlier. What a
+frozen consumer finds in its hands when its lease is over says nothing about when it was handed out, and accuses nobody.
 """
 
 from collections import Counter, defaultdict
