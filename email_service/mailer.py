@@ -1,7 +1,8 @@
 """The use case: one email for each idempotency key.
 
-A key is claimed on disk, the letter is handed over, the outcome is stored. The caller may leave in between; the send
-goes on without it, because a conversation that is broken off leaves nobody knowing whether the email went out.
+A key is claimed on disk, the letter is handed over, the outcome is stored as soon as the storage takes it. The caller
+may leave in between; the send goes on without it, because a conversation that is broken off leaves nobody knowing
+whether the email went out.
 """
 
 import asyncio
@@ -19,7 +20,8 @@ from email_service.transport import Transport
 from mesh.clock import Clock
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
-from mesh.outbox import OutboxEntry
+from mesh.kept_back import until_stored
+from mesh.outbox_entry import OutboxEntry
 from mesh.store_thread import StoreThread
 from mesh.telemetry import get_logger
 
@@ -132,7 +134,9 @@ class Mailer:
 
     async def _conclude(self, email: Email, trace: Mapping[str, str]) -> Email:
         now = self._clock.now()
-        await self._thread.run(self._store.conclude, email, self._reports(email, trace, now), now)
+        reports = self._reports(email, trace, now)
+        # A repeat would send again what is not known to be sent; till then it is told that the email is under way.
+        await until_stored(lambda: self._thread.run(self._store.conclude, email, reports, now), self._clock)
         self._wake()
         if email.state is State.SENT:
             log.info("email sent", action="email_sent", **_facts(email))

@@ -22,6 +22,8 @@ RETRY_DELAY = timedelta(seconds=1)
 #: Seconds that a database in use is waited for: a restart may be quicker than the server's notice of the end before it.
 CLAIM_WAIT = 5
 
+# A failed statement's error would quote what it was given, a runner's name and address among it, and errors are logged.
+_DISCREET = {"hide_parameters": True}
 _FULL = ("database or disk is full", "No space left")
 
 
@@ -88,10 +90,10 @@ def translated() -> Iterator[None]:
 def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed)
+        return sa.create_engine(parsed, **_DISCREET)
     if parsed.database:
         Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"check_same_thread": False, "timeout": 10})
+    engine = sa.create_engine(parsed, connect_args={"check_same_thread": False, "timeout": 10}, **_DISCREET)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine

@@ -5,11 +5,14 @@ its registration PENDING, and the next start hands it to the broker.
 """
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 
 from mesh.clock import SECOND, Clock, microseconds, sleep_until
+from mesh.errors import ResourceExhausted, Unavailable
+from mesh.kept_back import until_stored
 from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from signup_service.mailer import Answer, Mailer
@@ -27,7 +30,7 @@ LONGEST_BACKOFF = timedelta(seconds=5)
 @dataclass(frozen=True, slots=True)
 class _Sending:
     task: asyncio.Task[Registration]
-    unwanted: asyncio.Event = field(default_factory=asyncio.Event)
+    unwanted: asyncio.Event
 
 
 class Sender:
@@ -79,7 +82,8 @@ class Sender:
             again_at = self._clock.now() + _wait(answer, attempt)
             if outcome.state is not PENDING or not patient or again_at >= limit or unwanted.is_set():
                 break
-            await self._store.note_outcome(registration, outcome)
+            with suppress(ResourceExhausted, Unavailable):  # the news after this says how often it was tried
+                await self._store.note_outcome(registration, outcome)
             if await self._unwanted_by(again_at, unwanted):
                 break
         return await self._settle(registration, outcome, WITHDRAWN if unwanted.is_set() else FAILED)
@@ -103,7 +107,7 @@ class Sender:
             attempts=final.attempts,
             code=final.error.partition(":")[0],  # the rest may quote the address
         )
-        return await self._store.note_outcome(registration, final)
+        return await until_stored(lambda: self._store.note_outcome(registration, final), self._clock)
 
 
 def _wait(answer: Answer, attempt: int) -> int:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -15,10 +15,13 @@ from baton.email.v1.email_service_pb2_grpc import EmailServiceStub
 from email_service.app import build
 from email_service.letter import Letter
 from email_service.settings import EmailSettings
+from email_service.storage.sql import SqlEmailStore
+from mesh.errors import BatonError, ResourceExhausted, Unavailable
 from mesh.program import StartError
 from mesh.status import read_error
 from tests.support.fake_clock import START, FakeClock
 from tests.support.running import running
+from tests.support.watched_clock import WatchedClock
 
 if TYPE_CHECKING:
     from baton.email.v1.email_service_pb2_grpc import EmailServiceAsyncStub
@@ -258,6 +261,34 @@ async def test_a_send_goes_on_when_its_caller_gives_up(tmp_path: Path) -> None:
     async with running(build(settings(tmp_path), transport=transport)) as channel:
         sent = await send(EmailServiceStub(channel), confirmation())
 
+    assert (sent.state, sent.attempts) == (State.STATE_SENT, 1)
+    assert len(transport.letters) == 1
+
+
+async def test_an_outcome_that_the_storage_does_not_take_is_kept_until_it_does_and_nothing_is_sent_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away: list[BatonError] = [Unavailable("STORAGE_UNAVAILABLE", "away"), ResourceExhausted("STORAGE_FULL", "full")]
+    conclude = SqlEmailStore.conclude
+
+    def conclude_or_fail(*arguments: Any) -> None:
+        if away:
+            raise away.pop(0)
+        conclude(*arguments)
+
+    monkeypatch.setattr(SqlEmailStore, "conclude", conclude_or_fail)
+    transport, clock = HeldTransport(), WatchedClock()
+    transport.go.set()
+    async with running(build(settings(tmp_path), clock=clock, transport=transport)) as channel:
+        first = asyncio.create_task(send(EmailServiceStub(channel), confirmation()))
+        pause = await clock.waited_for()
+        with pytest.raises(grpc.aio.AioRpcError) as meanwhile:
+            await send(EmailServiceStub(channel), confirmation())
+        clock.turn(pause)
+        clock.turn(await clock.waited_for())
+        sent = await first
+
+    assert read_error(meanwhile.value).reason == "IN_PROGRESS"
     assert (sent.state, sent.attempts) == (State.STATE_SENT, 1)
     assert len(transport.letters) == 1
 

@@ -115,12 +115,13 @@ async def test_a_connection_that_nobody_uses_is_ended_politely(server: SmtpServe
 
 
 async def test_all_that_are_open_end_politely_with_the_service(server: SmtpServer, tmp_path: Path) -> None:
-    server.seconds_a_mail = 0.02
+    server.seconds_a_mail = 0.2
     async with email_sending(tmp_path, server.url) as service:
         await service.batch(*numbered(10))
 
     await server.left()
-    assert [visit.commands[-1] for visit in server.visits] == ["QUIT"] * 5
+    assert len(server.visits) > 1
+    assert {visit.commands[-1] for visit in server.visits} == {"QUIT"}
 
 
 async def test_a_server_with_room_for_fewer_gets_fewer_and_no_email_fails(

@@ -73,6 +73,13 @@ def test_what_fails_leaves_nothing_behind(database: Database) -> None:
         assert connection.execute(sa.select(NOTES)).all() == []
 
 
+def test_an_error_quotes_nothing_of_what_a_statement_was_given(database: Database) -> None:
+    with pytest.raises(exc.DBAPIError) as failure, database.engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO nowhere VALUES (:email)"), {"email": "ada@example.org"})
+
+    assert "ada@example.org" not in str(failure.value)
+
+
 def test_a_second_opener_is_refused_while_the_first_lives(database: Database, path: Path) -> None:
     with pytest.raises(DatabaseError, match="in use by another process"):
         Database(sqlite_url(path), METADATA, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from mesh.clock import SECOND
 from mesh.database import Database, sqlite_url
+from mesh.errors import BatonError, ResourceExhausted, Unavailable
 from mesh.store_thread import StoreThread
 from mesh.task_set import TaskSet
 from signup_service.mailer import Answer
@@ -114,6 +115,52 @@ async def test_an_outcome_that_cannot_be_noted_leaves_the_registration_pending(
     settled = await Sender(FakeMailer(Answer(Outcome(SENT))), store, clock, TaskSet()).begin(never_stored)
 
     assert settled.confirmation.state is PENDING
+
+
+@pytest.mark.parametrize("answer", [Outcome(SENT), Outcome(FAILED, error="SMTP_550: no such user")])
+async def test_an_outcome_is_noted_as_soon_as_the_storage_is_back(
+    answer: Outcome, store: ThreadedStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away: list[BatonError] = [Unavailable("STORAGE_UNAVAILABLE", "away"), ResourceExhausted("STORAGE_FULL", "full")]
+    failing_to_note(store, away, monkeypatch)
+    new = await stored(store, Mode.BACKGROUND)
+    mailer = FakeMailer(Answer(answer))
+    sending = Sender(mailer, store, clock, TaskSet()).begin(new)
+
+    while not sending.done():
+        clock.turn(SECOND)
+        await asyncio.sleep(0)
+
+    assert away == []
+    assert (await store.find(new.registration_id)).confirmation.state is answer.state
+    assert mailer.tries.qsize() == 1
+
+
+async def test_a_try_that_cannot_be_noted_is_followed_by_the_next(
+    store: ThreadedStore, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing_to_note(store, [Unavailable("STORAGE_UNAVAILABLE", "away")], monkeypatch)
+    mailer = FakeMailer(Answer(BUSY, timedelta(seconds=5)), Answer(Outcome(SENT)))
+    sending = Sender(mailer, store, clock, TaskSet()).begin(await stored(store, Mode.BACKGROUND))
+
+    while not sending.done():
+        clock.turn(SECOND)
+        await asyncio.sleep(0)
+
+    settled = await sending
+    assert (settled.confirmation.state, settled.confirmation.attempts) == (SENT, 2)
+
+
+def failing_to_note(store: ThreadedStore, errors: list[BatonError], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the errors is the answer to one outcome; those after them are noted."""
+    note = store.note_outcome
+
+    async def note_or_fail(registration: Registration, outcome: Outcome) -> Registration:
+        if errors:
+            raise errors.pop(0)
+        return await note(registration, outcome)
+
+    monkeypatch.setattr(store, "note_outcome", note_or_fail)
 
 
 async def test_a_send_is_under_way_until_it_is_settled(store: ThreadedStore, clock: FakeClock) -> None:
