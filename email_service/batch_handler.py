@@ -1,4 +1,4 @@
-"""Batches that the broker pushes: some emails at a time, each settled as soon as it is done."""
+"""Batches that the broker pushes: several emails at a time, each settled as soon as it is done."""
 
 import asyncio
 from collections.abc import AsyncIterator

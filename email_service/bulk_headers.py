@@ -14,7 +14,7 @@ _LINE_OCTETS = 998
 class WholeHeader(str):
     """A value in ASCII that goes out as it stands.
 
-    The standard library makes encoded words of a long one. These do not belong into such headers (RFC 2047, section 5),
+    The standard library makes encoded words of a long one. These do not belong in such headers (RFC 2047, section 5),
     and mailbox providers do not decode them there: the reader would find no way to unsubscribe.
     """
 

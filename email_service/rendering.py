@@ -1,4 +1,4 @@
-"""Contents to words: a subject line, a text and a page, from the templates beside this file."""
+"""Contents to words: a subject line, and a text and a page from the templates beside this file."""
 
 import re
 from dataclasses import dataclass, fields, replace
@@ -20,7 +20,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Rendered:
     """What the reader sees."""
 
-    subject: str
     text: str
     html: str
 
@@ -45,7 +44,7 @@ class Renderer:
         text, html = (
             self._templates.get_template(f"{content.kind}.{form}").render(content=said) for form in ("txt", "html")
         )
-        return Rendered(subject_line(content), text, html)
+        return Rendered(text, html)
 
 
 def readable(content: Content) -> Content:

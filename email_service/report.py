@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from baton.email.v1 import email_pb2
 from email_service.email_record import Email
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 from mesh.wire_time import instant_to
 
 _TYPE_NAME: str = email_pb2.EmailReport.DESCRIPTOR.full_name

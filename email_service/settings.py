@@ -48,7 +48,7 @@ class EmailSettings(Settings):
     )
     """The longest wait for one answer of the mail server; twice that after the end of a letter."""
     smtp_tls: Tls = Field(default="offered", alias="BATON_EMAIL_SMTP_TLS")
-    """``offered`` takes STARTTLS from a server that has it, ``required`` makes do with no other."""
+    """``offered`` takes STARTTLS from a server that has it; ``required`` sends nothing to one that has not."""
     # How many connections, and letters on each, are nodemailer's defaults, which mail servers everywhere see much of.
     smtp_connections: int = Field(default=5, alias="BATON_EMAIL_SMTP_CONNECTIONS", ge=1, le=100)
     """The most connections to the mail server."""

@@ -42,7 +42,7 @@ class SmtpAccess:
                 ("STARTTLS", self._secure),
                 ("AUTH", self._log_in),
             ):
-                with told(step):
+                with access_step(step):
                     await act(client)
         except BaseException:
             client.close()
@@ -87,8 +87,8 @@ class SmtpAccess:
 
 
 @contextmanager
-def told(step: str) -> Iterator[None]:
-    """What is done in here is one step of a conversation; an operator is told when it is that which keeps us out."""
+def access_step(step: str) -> Iterator[None]:
+    """What is done in here is one step of a conversation; the log says so when it is the one that keeps us out."""
     try:
         yield
     except (aiosmtplib.SMTPException, OSError) as error:

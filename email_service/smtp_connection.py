@@ -8,7 +8,7 @@ import aiosmtplib
 from aiosmtplib.protocol import normalize_message_line_endings
 
 from email_service.letter import Letter
-from email_service.smtp_access import SmtpAccess, told
+from email_service.smtp_access import SmtpAccess, access_step
 from email_service.smtp_outcome import LetterTooLargeError, is_refusal
 
 # Seconds for a polite end; the server loses nothing without it.
@@ -106,7 +106,7 @@ class SmtpConnection:
             await self._forget_letter(client)
         self._letters += 1
         self._unfinished = True
-        with told("MAIL"):
+        with access_step("MAIL"):
             await client.mail(letter.sender, options=options, encoding=encoding)
         await client.rcpt(letter.recipient, encoding=encoding)
 

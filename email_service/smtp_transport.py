@@ -1,4 +1,4 @@
-"""Mail over SMTP: some connections to one server, and a rate that letters do not exceed."""
+"""Mail over SMTP: several connections to one server, and a rate that letters do not exceed."""
 
 from datetime import timedelta
 

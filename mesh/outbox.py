@@ -23,8 +23,6 @@ from mesh.telemetry import get_logger
 if TYPE_CHECKING:  # the asynchronous stub is a type only: at run time there is one stub for both
     from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceAsyncStub
 
-__all__ = ["HandOver", "HandedOver", "OutboxDepth", "OutboxEntry", "OutboxRelay", "OutboxStore"]
-
 log = get_logger(__name__)
 
 #: Entries handed over in one call; far under the contract's 1,000 messages and 3 MiB.
@@ -36,6 +34,11 @@ LONGEST_BACKOFF = timedelta(seconds=5)
 REFUSED_BACKOFF = timedelta(seconds=30)
 #: Wait before a message that a consumer holds at this moment is to be taken back again: soon it is settled or free.
 LEASED_BACKOFF = timedelta(seconds=1)
+
+# What every entry for the queue would be told, so that none is asked for by itself.
+_OF_THE_QUEUE = frozenset({"QUEUE_NOT_FOUND", "BACKLOG_FULL"})
+# The wait before a message that was refused for one of these is tried again; any other is waited for longer.
+_SHORT_WAITS = {"MESSAGE_LEASED": LEASED_BACKOFF, "BACKLOG_FULL": LONGEST_BACKOFF}
 
 
 class OutboxStore(Protocol):
@@ -53,8 +56,8 @@ class OutboxStore(Protocol):
         An entry that became a withdrawal while it was sent is not done yet: it stays, and knows its message's id.
         """
 
-    async def postpone(self, entry_id: str, until: int, error: str) -> None:
-        """Try an entry again no earlier than ``until``, and those behind it of its key no earlier than that."""
+    async def postpone(self, entry_ids: Sequence[str], until: int, error: str) -> None:
+        """Try entries again no earlier than ``until``, and those behind them of their keys no earlier than that."""
 
     async def depth(self) -> OutboxDepth:
         """How much waits."""
@@ -129,8 +132,8 @@ class OutboxRelay:
         try:
             message_ids = await self._call.send(queue, entries)
         except Refused as refused:
-            if len(entries) == 1:
-                await self._refused(entries[0], refused, held)
+            if len(entries) == 1 or refused.remote.reason in _OF_THE_QUEUE:
+                await self._refused(entries, refused, held)
                 return
             for entry in entries:  # one bad entry must not hold up its neighbours
                 await self._send(queue, [entry], held)
@@ -143,9 +146,9 @@ class OutboxRelay:
         if entry.order_key in held:
             return
         try:
-            result = await self._take_back(entry)
+            result = await self._withdrawn(entry)
         except Refused as refused:
-            await self._refused(entry, refused, held)
+            await self._refused([entry], refused, held)
             return
         await self._store.mark_handed_over({entry.entry_id: result})
         log.info(
@@ -156,28 +159,29 @@ class OutboxRelay:
             outcome=result.what.name,
         )
 
-    async def _take_back(self, entry: OutboxEntry) -> HandedOver:
+    async def _withdrawn(self, entry: OutboxEntry) -> HandedOver:
         if entry.message_id:
-            return await self._call.take_back(entry.queue, entry.message_id)
+            return await self._call.withdraw(entry.queue, entry.message_id)
         message_id = await self._call.find(entry)
         if message_id is None:
             return HandedOver(HandOver.WITHDRAWN, "")
         # Kept at once: the broker forgets in time which message a copy repeats.
         await self._store.mark_handed_over({entry.entry_id: HandedOver(HandOver.SENT, message_id)})
-        return await self._call.take_back(entry.queue, message_id)
+        return await self._call.withdraw(entry.queue, message_id)
 
-    async def _refused(self, entry: OutboxEntry, refused: Refused, held: set[str]) -> None:
-        if entry.order_key:
-            held.add(entry.order_key)
-        leased = entry.withdraw and refused.remote.reason == "MESSAGE_LEASED"
-        until = self._clock.now() + microseconds(LEASED_BACKOFF if leased else REFUSED_BACKOFF)
-        await self._store.postpone(entry.entry_id, until, str(refused))
-        if not leased:
+    async def _refused(self, entries: Sequence[OutboxEntry], refused: Refused, held: set[str]) -> None:
+        held |= {entry.order_key for entry in entries if entry.order_key}
+        reason = refused.remote.reason
+        wait = _SHORT_WAITS.get(reason, REFUSED_BACKOFF)
+        until = self._clock.now() + microseconds(wait)
+        await self._store.postpone([entry.entry_id for entry in entries], until, str(refused))
+        if reason != "MESSAGE_LEASED":
             log.error(
-                "the broker refused an outbox entry; it is kept and tried again",
+                "the broker refused outbox entries; they are kept and tried again",
                 action="outbox_entry_refused",
-                queue=entry.queue,
-                entry_id=entry.entry_id,
+                queue=entries[0].queue,
+                entry_id=entries[0].entry_id,
+                count=len(entries),
                 error=str(refused),
             )
 

@@ -76,7 +76,7 @@ class OutboxCall:
             raise _refusal(error) or error from error
         return message_id
 
-    async def take_back(self, queue: str, message_id: str) -> HandedOver:
+    async def withdraw(self, queue: str, message_id: str) -> HandedOver:
         """Take a message back from the broker.
 
         Raises:
@@ -104,8 +104,9 @@ class OutboxCall:
 
 def _refusal(error: grpc.RpcError) -> Refused | None:
     remote = read_error(error)
-    too_large = remote.code == "RESOURCE_EXHAUSTED" and not remote.reason  # gRPC's own limit, not the broker's
-    return None if remote.code in _PATIENCE and not too_large else Refused(remote)
+    # Without a reason it is gRPC's own limit, and the entries are too large for one call.
+    of_them = remote.code == "RESOURCE_EXHAUSTED" and remote.reason in {"", "BACKLOG_FULL"}
+    return None if remote.code in _PATIENCE and not of_them else Refused(remote)
 
 
 def _message(entry: OutboxEntry) -> message_pb2.QueueMessage:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from mesh.database import translated
-from mesh.outbox import HandedOver, OutboxDepth, OutboxEntry
+from mesh.outbox_entry import HandedOver, OutboxDepth, OutboxEntry
 from mesh.outbox_table import OutboxTable
 from mesh.store_thread import StoreThread
 
@@ -37,9 +37,14 @@ class SqlOutbox:
         """Forget what is done."""
         await self._run(lambda connection: self._table.remove(connection, results))
 
-    async def postpone(self, entry_id: str, until: int, error: str) -> None:
-        """Keep an entry, and those behind it of its key, back until an instant."""
-        await self._run(lambda connection: self._table.postpone(connection, entry_id, until, error))
+    async def postpone(self, entry_ids: Sequence[str], until: int, error: str) -> None:
+        """Keep entries, and those behind them of their keys, back until an instant."""
+
+        def each(connection: sa.Connection) -> None:
+            for entry_id in entry_ids:
+                self._table.postpone(connection, entry_id, until, error)
+
+        await self._run(each)
 
     async def depth(self) -> OutboxDepth:
         """How much waits."""

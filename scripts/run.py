@@ -17,6 +17,7 @@ from mesh.address import AddressError, claim
 from mesh.settings import Settings, SettingsError, load
 from queue_service.settings import QueueSettings
 from signup_service.settings import SignupSettings
+from stage import termination
 from stage.processes import Hear, Processes, Service
 
 COLOURS = {"queue": "\x1b[36m", "email": "\x1b[35m", "signup": "\x1b[32m"}
@@ -70,7 +71,7 @@ def hear() -> Hear:
         try:
             if heard:
                 print(f"{colour}{name:>6} |{plain} {line}", flush=True)
-        except BrokenPipeError:
+        except OSError:
             heard = False  # nobody reads any more, but a service that cannot write its log would stand still
 
     return show
@@ -98,7 +99,7 @@ def greeting(found: Sequence[Service]) -> str:
 
 
 async def main() -> int:
-    """0 after Ctrl-C or SIGTERM; 1 when a service ended or could not start."""
+    """0 after Ctrl-C, SIGTERM or the end of the terminal; 1 when a service ended or could not start."""
     try:
         found = services()
     except SettingsError as error:
@@ -108,7 +109,7 @@ async def main() -> int:
         print("\n".join([*problems, "is an earlier `make run` still up?"]), file=sys.stderr)
         return 1
     asked = asyncio.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, *termination.endings()):
         asyncio.get_running_loop().add_signal_handler(signum, asked.set)
     mesh = Processes(found, {"BATON_LOG_FORMAT": "console", **os.environ}, Path.cwd(), hear())
     try:

@@ -1,6 +1,6 @@
-"""Who watches a registration hears of each change, in the order in which they were stored.
+"""Whoever watches a registration hears of each change, in the order in which the changes were stored.
 
-The only process with the database is this one, so what it stores is all there is to hear.
+This process is the only one with the database, so what it stores is all there is to hear.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from signup_service.errors import Draining
 from signup_service.registration import Registration
 
-# States kept for a watcher that reads slowly; the oldest give way, the newest and so the last is never lost.
+# States kept for a watcher that reads slowly; the oldest give way, so the newest, and with it the last, is never lost.
 _KEPT = 100
 
 

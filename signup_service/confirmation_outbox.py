@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from mesh.outbox import HandedOver, OutboxDepth, OutboxEntry, OutboxStore
+from mesh.outbox import OutboxStore
+from mesh.outbox_entry import HandedOver, OutboxDepth, OutboxEntry
 from signup_service.storage.threaded import ThreadedStore
 
 
@@ -24,9 +25,9 @@ class ConfirmationOutbox:
         """Note, by entry id, what became of entries."""
         await self._store.note_handed_over(results)
 
-    async def postpone(self, entry_id: str, until: int, error: str) -> None:
-        """Try an entry again no earlier than ``until``."""
-        await self._outbox.postpone(entry_id, until, error)
+    async def postpone(self, entry_ids: Sequence[str], until: int, error: str) -> None:
+        """Try entries again no earlier than ``until``."""
+        await self._outbox.postpone(entry_ids, until, error)
 
     async def depth(self) -> OutboxDepth:
         """How much waits, and since when."""

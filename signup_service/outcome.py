@@ -1,7 +1,7 @@
-"""What became of one email: news of it, and how they change what is known.
+"""What became of one email: news of it, and how it changes what is known.
 
-News come as the answer to a send, as a report, as a dead letter, and as the broker's word that a message was taken
-back; more than once and in any order. Which of them count is the table of `saga`; a mail that left, left.
+News comes as the answer to a send, as a report, as a dead letter, and as the broker's word that a message was taken
+back; more than once and in any order. Which of it counts is the table of `saga`; a mail that left, left.
 """
 
 from dataclasses import dataclass, replace
@@ -27,6 +27,10 @@ class Outcome:
     email_id: str = ""
 
 
+#: The email was taken back untried, or nobody will try it any more.
+TAKEN_BACK = Outcome(WITHDRAWN, attempts=0)
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """An outcome and the email it is about, by its key; without a key, the newest confirmation of a registration."""
@@ -37,7 +41,7 @@ class News:
 
 
 def after(notice: Notice, outcome: Outcome, now: int) -> Notice:
-    """What is known after news that count; the very same object when they say nothing new."""
+    """What is known after news that counts; the very same object when it says nothing new."""
     newer = outcome.state is not notice.state or outcome.attempts > notice.attempts
     changed = replace(
         notice,

@@ -11,7 +11,7 @@ from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
 from signup_service.changes import Changes
 from signup_service.errors import Draining
-from signup_service.outcome import PENDING, WITHDRAWN, Outcome
+from signup_service.outcome import PENDING, TAKEN_BACK
 from signup_service.registration import Cause, Mode, NoticeState, Registration, Runner, registered
 from signup_service.request import register_request, resend_request
 from signup_service.sender import Sender
@@ -154,7 +154,7 @@ class Registrar:
         cancelled = await self._store.cancel(registration_id, cause, reason)
         sending = self._sender.stop(registration_id)
         if sending is None and _stranded(cancelled):
-            cancelled = await self._store.note_outcome(cancelled, Outcome(WITHDRAWN, attempts=0))
+            cancelled = await self._store.note_outcome(cancelled, TAKEN_BACK)
         log.info(
             "registration cancelled",
             action="cancelled",

@@ -1,6 +1,6 @@
 """The nouns of the sign-up: a runner, the place in the race, and the emails that are sent about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
 
@@ -131,6 +131,15 @@ class Registration:
     def final(self) -> bool:
         """Whether nothing more is to be expected, unless somebody asks for it."""
         return self.cancellation is not None or self.confirmation.state is not NoticeState.PENDING
+
+    def showing(self, notice: Notice) -> "Registration":
+        """With one of its emails as that now stands; the very same object when it is none of those shown here."""
+        if notice.key == self.confirmation.key:
+            return replace(self, confirmation=notice, update_time=notice.update_time)
+        if self.cancellation is None or notice.key != self.cancellation.notice.key:
+            return self
+        cancellation = replace(self.cancellation, notice=notice)
+        return replace(self, cancellation=cancellation, update_time=notice.update_time)
 
 
 def registered(registration_id: str, runner: Runner, mode: Mode, trace_id: str, now: int) -> Registration:

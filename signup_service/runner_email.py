@@ -1,7 +1,7 @@
 """The emails to a runner as the email service takes them, called directly or through the broker."""
 
 from baton.email.v1 import email_pb2, email_service_pb2
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 from mesh.wire_time import instant_to
 from signup_service.queue_name import CONFIRMATIONS, EMAIL_REPORTS
 from signup_service.race import Race

@@ -1,7 +1,7 @@
 """The saga of a registration: every stage, and the one table of how it may go on (docs/registration_saga.md).
 
-A stage is whether the place is taken, and where the newest confirmation stands. News of emails come more than once and
-in any order, and what the table has no place for changes nothing. Everything here is a pure function.
+A stage is whether the place is taken, and where the newest confirmation stands. News of an email comes more than once
+and in any order, and what the table has no place for changes nothing. Everything here is a pure function.
 """
 
 from collections.abc import Mapping
@@ -63,7 +63,7 @@ _NEWS = {
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What news made of a registration and of the email they are about; both as they were when it was nothing new."""
+    """What news made of a registration and of the email it is about; both as they were when it was nothing new."""
 
     registration: Registration
     notice: Notice
@@ -86,14 +86,10 @@ def noted(registration: Registration, notice: Notice, outcome: Outcome, now: int
     changed = notice if target is None else after(notice, outcome, now)
     if changed is notice:
         return Noted(registration, notice)
-    if newest:
-        registration = replace(registration, confirmation=changed, update_time=now)
-    elif registration.cancellation is not None and notice.key == registration.cancellation.notice.key:
-        told = replace(registration.cancellation, notice=changed)
-        return Noted(replace(registration, cancellation=told, update_time=now), changed)
-    if changed.state is NoticeState.SENT:
-        registration = replace(registration, unconfirmed_since=None)
-    return Noted(registration, changed)
+    shown = registration.showing(changed)
+    if changed.state is NoticeState.SENT and shown.unconfirmed_since is not None:
+        shown = replace(shown, unconfirmed_since=None)
+    return Noted(shown, changed)
 
 
 def resent(registration: Registration, number: int, trace_id: str, now: int) -> Registration:

@@ -33,7 +33,7 @@ def _bounded(text: str, limit: int) -> str:
 
 
 class SignupSettings(Settings):
-    """The sign-up service's own knobs, and where it finds its sisters."""
+    """The sign-up service's own knobs, and where it finds the other two."""
 
     listen: Addresses = Field(default=("127.0.0.1:50051",), alias="BATON_SIGNUP_LISTEN")
     """Where it answers."""

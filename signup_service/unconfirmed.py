@@ -14,9 +14,9 @@ from signup_service.storage.threaded import ThreadedStore
 
 log = get_logger(__name__)
 
-KEEP = "keep"
+_KEEP = "keep"
 _CANCEL_AFTER = "cancel-after"
-_ALLOWED = f"must be {KEEP}, or {_CANCEL_AFTER} and a duration, such as {_CANCEL_AFTER} 72h"
+_ALLOWED = f"must be {_KEEP}, or {_CANCEL_AFTER} and a duration, such as {_CANCEL_AFTER} 72h"
 # Cancelled at a time; what is left follows at once.
 _BATCH = 100
 #: Wait after the storage failed.
@@ -27,7 +27,7 @@ Cancel = Callable[[str, Cause, str], Awaitable[Registration]]
 
 def parse_unconfirmed(text: str) -> timedelta | None:
     """How long the wait for a confirmation may last; None for ever. Raises ValueError saying what is allowed."""
-    if text == KEEP:
+    if text == _KEEP:
         return None
     word, _, duration = text.partition(" ")
     if word != _CANCEL_AFTER:

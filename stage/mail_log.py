@@ -3,11 +3,10 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stage.manners import Manners
 
@@ -49,15 +48,11 @@ class MailServer:
         """Everything so far."""
         text = self._log.read_text(encoding="utf-8")
         whole, _, _ = text.rpartition("\n")
-        return [_event(json.loads(line)) for line in whole.splitlines()]
+        return [MailEvent(**json.loads(line)) for line in whole.splitlines()]
 
     def taken(self) -> list[MailEvent]:
         """Every mail that it took."""
         return [event for event in self.events() if event.what == "taken"]
-
-
-def _event(found: Mapping[str, Any]) -> MailEvent:
-    return MailEvent(**found)
 
 
 @asynccontextmanager

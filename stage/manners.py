@@ -8,6 +8,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+#: What a mail that is refused by its share is answered with.
+TRY_AGAIN_LATER = "451 4.3.0 Try again later"
+
 _SPAN = 1 << 64
 
 
@@ -26,8 +29,7 @@ class Manners:
 
     Args:
         seconds_a_mail: between the end of a mail and the answer to it.
-        share_refused: of the mails, from 0 to 1, that are answered ``share_reply`` after those seconds.
-        share_reply: such as ``451 4.3.0 Try again later``.
+        share_refused: of the mails, from 0 to 1, that are answered `TRY_AGAIN_LATER` after those seconds.
         seed: decides which ones.
         refusals: of recipients, at once.
         twice: note every mail twice, though it came once: a lie.
@@ -35,7 +37,6 @@ class Manners:
 
     seconds_a_mail: float = 0.0
     share_refused: float = 0.0
-    share_reply: str = "451 4.3.0 Try again later"
     seed: int = 0
     refusals: tuple[Refusal, ...] = ()
     twice: bool = False
@@ -53,7 +54,7 @@ class Manners:
         Recipients whose addresses differ behind the @ alone have one fate, whenever and in whatever order they come.
         """
         drawn = hashlib.sha256(f"{self.seed}/{recipient.partition('@')[0]}/{attempt}".encode()).digest()
-        return self.share_reply if int.from_bytes(drawn[:8]) < self.share_refused * _SPAN else None
+        return TRY_AGAIN_LATER if int.from_bytes(drawn[:8]) < self.share_refused * _SPAN else None
 
     def write(self, path: Path) -> None:
         """Put the file there whole."""

@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def own_mesh(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[OwnMesh]:
-    """The services, healthy; stopped in the end.
+    """The services, healthy; stopped at the end.
 
     Args:
         folder: for their data; its path must leave room for a unix socket's.

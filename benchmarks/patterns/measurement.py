@@ -11,11 +11,10 @@ COUNTED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One mode in one round; times in seconds."""
+class Figures:
+    """What is measured; times in seconds."""
 
     mode: str
-    number: int
     runners: int
     answer_p50: float
     answer_p99: float
@@ -36,20 +35,15 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """One mode over all rounds: medians of the times and rates, sums of the counts."""
+class Measurement(Figures):
+    """One mode in one round."""
 
-    mode: str
-    runners: int
-    answer_p50: float
-    answer_p99: float
-    emails_a_second: float
-    last_email: float
-    with_email: int
-    twice: int
-    tries: int
-    failed: int
-    undecided: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Summary(Figures):
+    """One mode over all rounds: medians of the times and rates, sums of the counts."""
 
     @property
     def share(self) -> float:

@@ -14,14 +14,41 @@ from benchmarks.patterns.result import Result
 _SVG = "http://www.w3.org/2000/svg"
 _WIDTH, _HEIGHT = 360, 300
 _INK, _PALE = "#24292f", "#d0d7de"
-_COLOURS = ("#0969da", "#bf8700")
+_STYLE = Style(
+    background="#ffffff",
+    plot_background="#ffffff",
+    foreground=_INK,
+    foreground_strong=_INK,
+    foreground_subtle=_PALE,
+    colors=("#0969da", "#bf8700"),
+    opacity="1",
+    font_family="system-ui, sans-serif",
+    title_font_size=15,
+    label_font_size=11,
+    major_label_font_size=11,
+    guide_stroke_color=_PALE,
+    major_guide_stroke_color=_PALE,
+    value_font_size=12,
+    legend_font_size=12,
+    value_colors=(_INK, _INK),
+)
 
 
 def write(path: Path, result: Result) -> None:
     """Draw the modes side by side."""
-    found = result.summaries()
+    panels = _panels(result.summaries())
+    ET.register_namespace("", _SVG)
+    whole = ET.Element(f"{{{_SVG}}}svg", {"viewBox": f"0 0 {_WIDTH * len(panels)} {_HEIGHT}", "role": "img"})
+    ET.SubElement(whole, f"{{{_SVG}}}title").text = "The three ways to send a confirmation, measured"
+    for place, panel in enumerate(panels):
+        panel.attrib |= {"x": str(place * _WIDTH), "y": "0", "width": str(_WIDTH), "height": str(_HEIGHT)}
+        whole.append(panel)
+    path.write_text(ET.tostring(whole, encoding="unicode") + "\n", encoding="utf-8")
+
+
+def _panels(found: Sequence[Summary]) -> list[ET.Element]:
     decades = _decades(found)
-    panels = [
+    return [
         _panel(
             "Register: answer time (ms, log)",
             found,
@@ -38,41 +65,16 @@ def write(path: Path, result: Result) -> None:
             y_labels=(0, 25, 50, 75, 100),
         ),
     ]
-    ET.register_namespace("", _SVG)
-    whole = ET.Element(f"{{{_SVG}}}svg", {"viewBox": f"0 0 {_WIDTH * len(panels)} {_HEIGHT}", "role": "img"})
-    ET.SubElement(whole, f"{{{_SVG}}}title").text = "The three ways to send a confirmation, measured"
-    for place, panel in enumerate(panels):
-        panel.attrib |= {"x": str(place * _WIDTH), "y": "0", "width": str(_WIDTH), "height": str(_HEIGHT)}
-        whole.append(panel)
-    path.write_text(ET.tostring(whole, encoding="unicode") + "\n", encoding="utf-8")
 
 
 def _panel(
     title: str, found: Sequence[Summary], series: dict[str, Callable[[Summary], float]], **options: object
 ) -> ET.Element:
-    style = Style(
-        background="#ffffff",
-        plot_background="#ffffff",
-        foreground=_INK,
-        foreground_strong=_INK,
-        foreground_subtle=_PALE,
-        colors=_COLOURS,
-        opacity="1",
-        font_family="system-ui, sans-serif",
-        title_font_size=15,
-        label_font_size=11,
-        major_label_font_size=11,
-        guide_stroke_color=_PALE,
-        major_guide_stroke_color=_PALE,
-        value_font_size=12,
-        legend_font_size=12,
-        value_colors=(_INK, _INK),
-    )
     chart = pygal.Bar(
         title=title,
         width=_WIDTH,
         height=_HEIGHT,
-        style=style,
+        style=_STYLE,
         js=(),
         print_values=True,
         print_values_position="top",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from email_service.email_record import Draft, Email
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from email_service.errors import IdempotencyKeyReused
 from email_service.storage.base import Page
 from email_service.storage.schema import emails, outbox
 from mesh.database import Database, translated
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 
 # On the wire an email is smaller than its content as JSON and this much for its other fields, whatever they hold.
 _OTHER_FIELDS = 4096

@@ -14,9 +14,9 @@ async def run(*, mesh: bool, brisk: bool, lie: bool) -> int:
         if lie:
             scene.lie()
         holds = await told(scene, patient=not brisk)
-        end = "every claim holds" if holds else "not every claim holds"
+        end = "Every claim holds" if holds else "Not every claim holds"
         scene.voice.say("")
-        scene.voice.say(f"{end[0].upper()}{end[1:]}; {scene.voice.seconds:.0f} s.")
+        scene.voice.say(f"{end}; {scene.voice.seconds:.0f} s.")
         return int(not holds)
 
 

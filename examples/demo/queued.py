@@ -15,13 +15,10 @@ async def batch(scene: Scene, *, patient: bool) -> tuple[Runner, Runner]:
     """A batch in which most succeed, some come again, and two never will: those two."""
     runners = scene.cast.come(10)
     busy, greylisted, (first, second) = runners[1:3], runners[4], runners[6:8]
-    greylisted_for = 2 if patient else 1
-    refusals = [Refusal(runner.email, BUSY, tries=1) for runner in busy]
-    refusals += [Refusal(runner.email, NO_SUCH_MAILBOX) for runner in (first, second)]
-    scene.behave(*refusals, Refusal(greylisted.email, GREYLISTED, tries=greylisted_for))
     for runner in busy:
-        runner.tries = 2
-    greylisted.tries = 1 + greylisted_for
+        _put_off(scene, runner, BUSY, tries=1)
+    _put_off(scene, greylisted, GREYLISTED, tries=2 if patient else 1)
+    scene.behave(*(Refusal(runner.email, NO_SUCH_MAILBOX) for runner in (first, second)))
     scene.voice.chapter("3. QUEUED: store row and message in one transaction, answer; the broker does the rest")
     scene.voice.say(
         f"Ten runners at once. {busy[0].name} and {busy[1].name} are told to come again, {greylisted.name} is"
@@ -39,3 +36,8 @@ async def batch(scene: Scene, *, patient: bool) -> tuple[Runner, Runner]:
         f" {after.dead_lettered_total - before.dead_lettered_total} dead-lettered."
     )
     return first, second
+
+
+def _put_off(scene: Scene, runner: Runner, reply: str, *, tries: int) -> None:
+    scene.behave(Refusal(runner.email, reply, tries=tries))
+    runner.tries = tries + 1

@@ -57,30 +57,28 @@ class Scene:
         self.manners = replace(self.manners, refusals=left)
         self.mail.behave(self.manners)
 
-    async def register(self, runner: Runner, mode: "pb.ConfirmationMode.ValueType") -> pb.Registration:
-        """Sign a runner up, and say how long it took; the registration as answered."""
+    async def register(self, runner: Runner, mode: "pb.ConfirmationMode.ValueType") -> None:
+        """Sign a runner up, and say how long it took."""
         registration, seconds = await self.sign_up.register(runner, mode)
         self.ids[runner.email] = registration.registration_id
         self.narrator.catch_up()
         waited = f"{runner.name} has an answer after {seconds * 1000:.0f} ms: registered"
         self.voice.happens("sign-up", f"{waited}, confirmation {outcome(registration.confirmation)}")
-        return registration
 
     async def register_all(self, runners: Sequence[Runner], mode: "pb.ConfirmationMode.ValueType") -> None:
         """Sign runners up at the same time."""
         await asyncio.gather(*(self.register(runner, mode) for runner in runners))
 
-    async def decided(self, *runners: Runner) -> list[pb.Registration]:
-        """Watch registrations until their confirmations are decided, and say each change; the last states."""
+    async def decided(self, *runners: Runner) -> None:
+        """Watch registrations until their confirmations are decided, and say each change."""
         async with asyncio.timeout(PATIENCE):
-            return list(await asyncio.gather(*(self._watch(runner) for runner in runners)))
+            await asyncio.gather(*(self._watch(runner) for runner in runners))
 
-    async def _watch(self, runner: Runner) -> pb.Registration:
-        last, said = pb.Registration(), ""
+    async def _watch(self, runner: Runner) -> None:
+        said = ""
         async for registration in self.sign_up.watch(self.ids[runner.email]):
-            last, told = registration, outcome(registration.confirmation)
+            now = outcome(registration.confirmation)
             self.narrator.catch_up()
-            if told not in (said, "PENDING"):
-                self.voice.happens("sign-up", f"{runner.name}'s confirmation: {told}")
-            said = told
-        return last
+            if now not in (said, "PENDING"):
+                self.voice.happens("sign-up", f"{runner.name}'s confirmation: {now}")
+            said = now

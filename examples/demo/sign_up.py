@@ -61,10 +61,10 @@ class SignUp:
         request = calls.GetRegistrationRequest(registration_id=registration_id)
         return (await self._stub.GetRegistration(request)).registration
 
-    async def resend(self, registration_id: str) -> pb.Registration:
+    async def resend(self, registration_id: str) -> None:
         """Send the confirmation anew."""
         request = calls.ResendConfirmationRequest(registration_id=registration_id, request_id=registration_id)
-        return (await self._stub.ResendConfirmation(request)).registration
+        await self._stub.ResendConfirmation(request)
 
     async def cancel(self, registration_id: str, reason: str) -> pb.Registration:
         """Take the place back."""

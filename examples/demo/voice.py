@@ -4,7 +4,6 @@ import os
 import sys
 import textwrap
 import time
-from typing import TextIO
 
 WIDTH = 98
 _BOLD, _DIM, _PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -13,14 +12,10 @@ COLOURS = {"sign-up": "\x1b[32m", "broker": "\x1b[36m", "mail server": "\x1b[33m
 
 
 class Voice:
-    """Speaks to a terminal in colours, to anything else without.
+    """Speaks to a terminal in colours, to anything else without."""
 
-    Args:
-        out: where to.
-    """
-
-    def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out, self._coloured = out, out.isatty() and not os.environ.get("NO_COLOR")
+    def __init__(self) -> None:
+        self._coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._begun = time.monotonic()
 
     @property
@@ -59,4 +54,4 @@ class Voice:
         return f"{colour}{text}{_PLAIN}" if self._coloured else text
 
     def _line(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        print(text, flush=True)

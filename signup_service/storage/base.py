@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mesh.outbox import HandedOver, OutboxEntry
+from mesh.outbox_entry import HandedOver, OutboxEntry
 from signup_service.errors import RegistrationNotFound
 from signup_service.outcome import News
 from signup_service.registration import Cause, Notice, NoticeState, Registration

@@ -35,7 +35,7 @@ REGISTRATIONS = sa.Table(
     sa.Index("registrations_unconfirmed", "unconfirmed_since"),
 )
 
-# Every email that a runner was ever owed: news of an earlier one find it here.
+# Every email that a runner was ever owed: news of an earlier one finds it here.
 NOTICES = sa.Table(
     "notices",
     METADATA,

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from mesh.database import translated
-from mesh.outbox import HandedOver
+from mesh.outbox_entry import HandedOver
 from signup_service import saga
 from signup_service.errors import RegistrationExists, RegistrationNotFound, RequestIdReused
 from signup_service.outcome import News

@@ -6,10 +6,10 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from mesh.clock import microseconds
-from mesh.outbox import HandedOver, HandOver
+from mesh.outbox_entry import HandedOver, HandOver
 from signup_service import saga
 from signup_service.errors import RegistrationNotFound
-from signup_service.outcome import PENDING, WITHDRAWN, News, Outcome
+from signup_service.outcome import PENDING, TAKEN_BACK, News, Outcome
 from signup_service.registration import DIRECT_LIMIT, Mode, Notice, Registration, State
 from signup_service.storage import row
 from signup_service.storage.base import EntryOf
@@ -46,8 +46,8 @@ class Emails:
             registration = whole(connection, each["registration_id"], lock=True)
             if result.what is HandOver.SENT:
                 changed.append(_handed_over(connection, registration, notice, result.message_id, now))
-            else:  # also when it is GONE: the answer to an earlier try may have been lost; other news still count
-                changed.append(_note(connection, registration, notice, _TAKEN_BACK, now))
+            else:  # also when it is GONE: the answer to an earlier try may have been lost; other news still counts
+                changed.append(_note(connection, registration, notice, TAKEN_BACK, now))
         return changed
 
     def withdraw(self, connection: sa.Connection, registration: Registration, now: int) -> int | None:
@@ -69,16 +69,14 @@ class Emails:
         """Send through the broker what was to be sent directly, unless nobody waits for it any more."""
         registration = whole(connection, registration_id, lock=True)
         if registration.state is State.CANCELLED or registration.confirmation.key != notice.key:
-            _note(connection, registration, notice, _TAKEN_BACK, now)
+            # What waits behind it is not released: the try that was cut off here may still go on in the email service.
+            _changed(connection, registration, notice, TAKEN_BACK, now)
             return
         queued = replace(notice, mode=Mode.QUEUED, update_time=now)
-        changed = replace(registration, confirmation=queued, update_time=now)
+        changed = registration.showing(queued)
         update_notice(connection, registration_id, queued)
         update(connection, changed)
         OUTBOX.add(connection, [self._entry_of(changed, queued)], now)
-
-
-_TAKEN_BACK = Outcome(WITHDRAWN, attempts=0)
 
 
 def _subject(connection: sa.Connection, news: News) -> tuple[Registration, Notice]:
@@ -94,15 +92,21 @@ def _subject(connection: sa.Connection, news: News) -> tuple[Registration, Notic
 def _note(
     connection: sa.Connection, registration: Registration, notice: Notice, outcome: Outcome, now: int
 ) -> Registration:
-    noted = saga.noted(registration, notice, outcome, now)
-    if noted.notice is notice:
-        return registration
-    update_notice(connection, registration.registration_id, noted.notice)
-    if noted.registration is not registration:
-        update(connection, noted.registration)
-    if noted.notice.state is not PENDING:
+    noted = _changed(connection, registration, notice, outcome, now)
+    if noted.notice is not notice and noted.notice.state is not PENDING:
         OUTBOX.release(connection, registration.registration_id, now)
     return noted.registration
+
+
+def _changed(
+    connection: sa.Connection, registration: Registration, notice: Notice, outcome: Outcome, now: int
+) -> saga.Noted:
+    noted = saga.noted(registration, notice, outcome, now)
+    if noted.notice is not notice:
+        update_notice(connection, registration.registration_id, noted.notice)
+    if noted.registration is not registration:
+        update(connection, noted.registration)
+    return noted
 
 
 def _handed_over(
@@ -110,10 +114,7 @@ def _handed_over(
 ) -> Registration:
     known = replace(notice, message_id=message_id, update_time=now)
     update_notice(connection, registration.registration_id, known)
-    if registration.confirmation.key == notice.key:
-        registration = replace(registration, confirmation=known, update_time=now)
-    elif registration.cancellation is not None and registration.cancellation.notice.key == notice.key:
-        cancellation = replace(registration.cancellation, notice=known)
-        registration = replace(registration, cancellation=cancellation, update_time=now)
-    update(connection, registration)
-    return registration
+    shown = registration.showing(known)
+    if shown is not registration:
+        update(connection, shown)
+    return shown

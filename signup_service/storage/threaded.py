@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
 from mesh.clock import Clock
-from mesh.outbox import HandedOver
+from mesh.outbox_entry import HandedOver
 from mesh.store_thread import StoreThread
 from signup_service.errors import RegistrationNotFound
 from signup_service.outcome import News, Outcome

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -92,7 +93,7 @@ def test_the_story_is_complete_and_every_claim_holds(demos: Demos) -> None:
     assert demo.said("^Every claim holds")
 
 
-def test_it_shows_what_the_article_describes(demos: Demos) -> None:
+def test_it_shows_what_each_way_does_when_a_mail_is_refused(demos: Demos) -> None:
     demo = demos.honest
 
     assert demo.said(r"sign-up .* has an answer after \d+ ms: registered, confirmation SENT")
@@ -134,14 +135,15 @@ def test_on_a_running_mesh_it_tells_all_but_the_kill(demos: Demos) -> None:
     assert [chapter for chapter in CHAPTERS if not demo.said(f"^{re.escape(chapter)}")] == ["5. kill -9"]
 
 
-def test_whoever_ends_it_leaves_no_service_behind() -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda ending: ending.name)
+def test_whoever_ends_it_leaves_no_service_behind(ending: signal.Signals) -> None:
     process = begin()
     assert process.stdout is not None
     while "1. SEQUENTIAL" not in process.stdout.readline():
         assert process.poll() is None
     services = psutil.Process(process.pid).children(recursive=True)
 
-    process.terminate()
+    process.send_signal(ending)
     _, left = psutil.wait_procs(services, timeout=WITHIN / 2)
     for service in left:
         service.kill()

@@ -120,6 +120,15 @@ async def test_ctrl_c_stops_everything_and_what_was_stored_is_there_the_next_tim
     assert found == [registration]
 
 
+async def test_the_end_of_its_terminal_stops_everything(run: Run) -> None:
+    await run.start()
+
+    run.script.send(signal.SIGHUP)
+
+    assert await run.script.ended() == 0
+    assert run.left() == []
+
+
 async def test_a_service_that_ends_takes_the_others_with_it(run: Run) -> None:
     await run.start()
 

@@ -13,7 +13,7 @@ from email_service.storage.schema import VERSION, metadata, outbox
 from email_service.storage.sql import SqlEmailStore
 from mesh.database import Database, sqlite_url
 from mesh.errors import Unavailable
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 from tests.support.fake_clock import START
 from tests.support.postgres import emptied
 

@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 )
 
 from mesh.database import Database
-from mesh.outbox import HandedOver, HandOver, OutboxEntry
+from mesh.outbox_entry import HandedOver, HandOver, OutboxEntry
 from signup_service.errors import RegistrationCancelled, RegistrationExists
 from signup_service.outcome import FAILED, PENDING, SENT, WITHDRAWN, News, Outcome
 from signup_service.registration import Cause, Mode, NoticeState, Registration, State
@@ -97,7 +97,7 @@ class Lives(RuleBasedStateMachine):
         assert isinstance(after, Registration)
         assert after == self.store.find(registration_id)
         if key == before.confirmation.key:
-            self.stepped(before, EVENTS[news.outcome.state], after)
+            self.stepped(before, EVENTS[state], after)
         else:
             assert stage_of(after) == stage_of(before)
 

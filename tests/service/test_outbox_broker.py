@@ -10,7 +10,8 @@ import pytest
 from baton.queue.v1 import message_pb2, producer_service_pb2
 from mesh.clock import SECOND
 from mesh.database import sqlite_url
-from mesh.outbox import HandOver, OutboxEntry, OutboxRelay
+from mesh.outbox import OutboxRelay
+from mesh.outbox_entry import HandOver, OutboxEntry
 from tests.support.running_broker import RunningBroker, duration
 from tests.support.sql_outbox import WatchedOutbox, entry
 from tests.support.watched_clock import WatchedClock

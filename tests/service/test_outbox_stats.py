@@ -74,7 +74,7 @@ async def test_an_empty_outbox_says_so(stub: "OutboxServiceAsyncStub") -> None:
 
 async def test_what_waits_is_counted_and_the_oldest_has_an_age(served: Served, stub: "OutboxServiceAsyncStub") -> None:
     served.outbox.add(entry("a"), entry("b"), entry("c", withdraw=True), now=START)
-    await served.outbox.postpone("a", START + 30 * SECOND, "QUEUE_NOT_FOUND: there is no queue 'work'")
+    await served.outbox.postpone(["a"], START + 30 * SECOND, "QUEUE_NOT_FOUND: there is no queue 'work'")
     served.clock.turn(2_500_000)
 
     stats = await asked(stub)

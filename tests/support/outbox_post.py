@@ -8,7 +8,8 @@ import grpc
 from baton.queue.v1.producer_service_pb2_grpc import ProducerServiceStub
 from mesh.channel import open_channel
 from mesh.database import sqlite_url
-from mesh.outbox import HandOver, OutboxRelay
+from mesh.outbox import OutboxRelay
+from mesh.outbox_entry import HandOver
 from mesh.server import Server
 from tests.support.recording_producer import RecordingProducer
 from tests.support.sql_outbox import WatchedOutbox

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import sqlalchemy as sa
 
 from mesh.database import Database
-from mesh.outbox import HandedOver, HandOver, OutboxEntry
+from mesh.outbox_entry import HandedOver, HandOver, OutboxEntry
 from mesh.outbox_table import OutboxTable
 from mesh.sql_outbox import SqlOutbox
 from mesh.store_thread import StoreThread

@@ -34,11 +34,14 @@ def test_nothing_is_saved_up_beyond_a_seconds_worth() -> None:
     assert turns(TEN, 11, due=NOW - 3_600 * SECOND) == turns(TEN, 11, due=NOW)
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.5, 1, 3, 10, 999.9, 100_000])
+@pytest.mark.parametrize("rate", [0.01, 0.5, 1, 3, 10, 99.9])
 def test_no_second_sees_more_than_the_rate_and_a_seconds_worth(rate: float) -> None:
-    pace, schedule, now, leaving = pace_of(rate), Schedule(), NOW, []
+    pace, schedule, now = pace_of(rate), Schedule(), NOW
+    leaving: list[int] = []
     for number in range(500):
-        now += (number % 7) * pace.interval // 5
+        if number % 250 == 50:  # a quiet time, then a crowd again
+            now = max(now, leaving[-1]) + 3 * SECOND
+        now += (number % 7) * pace.interval // 5_000
         at = turn(pace, schedule, now)
         schedule = left(pace, schedule, at)
         leaving.append(at)

@@ -4,7 +4,8 @@ import pytest
 
 from mesh.clock import microseconds
 from mesh.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable, Violation
-from mesh.outbox import BATCH, REFUSED_BACKOFF, HandOver
+from mesh.outbox import BATCH, REFUSED_BACKOFF
+from mesh.outbox_entry import HandOver
 from tests.support.outbox_post import Post
 from tests.support.sql_outbox import entry
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from mesh.database import sqlite_url
-from mesh.outbox import HandedOver, HandOver
+from mesh.outbox_entry import HandedOver, HandOver
 from tests.support.sql_outbox import WatchedOutbox, entry
 
 COUNT = 10_000

@@ -8,16 +8,17 @@ from structlog.testing import capture_logs
 
 from mesh.channel import MAX_MESSAGE_BYTES
 from mesh.clock import SECOND, microseconds
-from mesh.errors import AlreadyExists, InvalidArgument, ResourceExhausted, Unavailable, Violation
-from mesh.outbox import (
-    BATCH,
-    FIRST_BACKOFF,
-    LONGEST_BACKOFF,
-    REFUSED_BACKOFF,
-    HandedOver,
-    HandOver,
-    OutboxEntry,
+from mesh.errors import (
+    AlreadyExists,
+    BatonError,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    Unavailable,
+    Violation,
 )
+from mesh.outbox import BATCH, FIRST_BACKOFF, LONGEST_BACKOFF, REFUSED_BACKOFF
+from mesh.outbox_entry import HandedOver, HandOver, OutboxEntry
 from tests.support.outbox_post import Post
 from tests.support.sql_outbox import entry
 
@@ -117,7 +118,7 @@ async def test_a_broker_that_goes_in_between_is_found_again(post: Post) -> None:
     assert set(producer.received) == {"b"}
 
 
-@pytest.mark.parametrize("trouble", [Unavailable("DRAINING", "soon"), ResourceExhausted("BACKLOG_FULL", "full")])
+@pytest.mark.parametrize("trouble", [Unavailable("DRAINING", "soon"), ResourceExhausted("STORAGE_FULL", "full")])
 async def test_the_wait_doubles_up_to_its_longest_and_starts_anew(post: Post, trouble: Unavailable) -> None:
     producer = await post.open_broker()
     producer.refuse["a"] = trouble
@@ -155,6 +156,31 @@ async def test_a_poisoned_entry_does_not_hold_up_its_neighbours_and_is_tried_aga
     assert waits == microseconds(REFUSED_BACKOFF)
     assert await post.outbox.until(3) == ["a", "c", "b"]
     assert producer.calls == [["a", "b", "c"], ["a"], ["b"], ["c"], ["b"]]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "wait"),
+    [
+        (ResourceExhausted("BACKLOG_FULL", "full"), LONGEST_BACKOFF),
+        (NotFound("QUEUE_NOT_FOUND", "no a", resource_type="queue", resource_name="a"), REFUSED_BACKOFF),
+    ],
+)
+async def test_a_queue_that_is_full_or_missing_holds_up_no_other_and_is_asked_once(
+    post: Post, trouble: BatonError, wait: timedelta
+) -> None:
+    producer = await post.open_broker()
+    producer.refuse["a1"] = trouble
+    post.outbox.add(entry("a1", "a"), entry("a2", "a"), entry("b1", "b"))
+
+    post.relay.start()
+    others = await post.outbox.until(1)
+    waits = await post.clock.waited_for()
+    producer.refuse.clear()
+    post.clock.turn(waits)
+
+    assert (others, waits) == (["b1"], microseconds(wait))
+    assert await post.outbox.until(3) == ["b1", "a1", "a2"]
+    assert producer.calls == [["a1", "a2"], ["b1"], ["a1", "a2"]]
 
 
 async def test_entries_too_large_for_one_message_go_one_by_one(post: Post) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from mesh.database import sqlite_url
-from mesh.outbox import HandedOver, HandOver, OutboxDepth, OutboxEntry
+from mesh.outbox_entry import HandedOver, HandOver, OutboxDepth, OutboxEntry
 from mesh.outbox_table import OutboxTable
 from tests.support.postgres import emptied
 from tests.support.sql_outbox import WatchedOutbox, entry

@@ -15,7 +15,8 @@ from mesh.errors import (
     Unavailable,
     Violation,
 )
-from mesh.outbox import FIRST_BACKOFF, LEASED_BACKOFF, REFUSED_BACKOFF, HandedOver, HandOver
+from mesh.outbox import FIRST_BACKOFF, LEASED_BACKOFF, REFUSED_BACKOFF
+from mesh.outbox_entry import HandedOver, HandOver
 from tests.support.outbox_post import Post
 from tests.support.sql_outbox import entry
 

@@ -1,6 +1,6 @@
 """Outbox entries to test with: as small as they can be."""
 
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 from signup_service.registration import Notice, Registration
 
 

@@ -1,4 +1,4 @@
-"""How news change what is known of an email."""
+"""How news changes what is known of an email."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -19,7 +19,7 @@ def in_state(state: NoticeState) -> Notice:
 
 
 @pytest.mark.parametrize("news", list(NoticeState))
-def test_the_same_news_twice_change_nothing_the_second_time(news: NoticeState) -> None:
+def test_the_same_news_twice_changes_nothing_the_second_time(news: NoticeState) -> None:
     outcome = Outcome(news, attempts=3, error="" if news is SENT else "SMTP_451: busy", email_id="email-1")
 
     once = after(NEW, outcome, START)

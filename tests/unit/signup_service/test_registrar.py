@@ -11,7 +11,7 @@ from mesh import deadline
 from mesh.clock import SECOND
 from mesh.database import Database, sqlite_url
 from mesh.identifier import Identifiers
-from mesh.outbox import OutboxEntry
+from mesh.outbox_entry import OutboxEntry
 from mesh.sql_outbox import SqlOutbox
 from mesh.store_thread import StoreThread
 from mesh.task_set import TaskSet

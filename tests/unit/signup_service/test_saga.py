@@ -99,7 +99,7 @@ def test_a_confirmation_sent_anew_has_a_key_of_its_own_and_begins_at_nothing() -
     assert (again.state, again.attempts, again.last_error, again.trace_id) == (PENDING, 0, "", "f" * 32)
 
 
-def test_late_news_of_an_earlier_confirmation_leave_the_newest_alone() -> None:
+def test_late_news_of_an_earlier_confirmation_leaves_the_newest_alone() -> None:
     before = at((State.REGISTERED, PENDING))
     again = resent(before, 2, "f" * 32, LATER)
 
@@ -120,7 +120,7 @@ def test_a_runner_whom_any_confirmation_reached_waits_for_none() -> None:
     assert resent(told, 3, "f" * 32, LATER).unconfirmed_since is None
 
 
-def test_news_of_the_email_about_a_cancellation_are_kept_beside_it() -> None:
+def test_news_of_the_email_about_a_cancellation_is_kept_beside_it() -> None:
     before = at((State.CANCELLED, SENT))
     assert before.cancellation is not None
 
@@ -132,11 +132,13 @@ def test_news_of_the_email_about_a_cancellation_are_kept_beside_it() -> None:
 
 
 @pytest.mark.parametrize(("confirmed", "state"), [(True, State.REGISTERED), (False, State.CANCELLED)])
-def test_a_place_is_not_taken_back_for_want_of_a_confirmation_that_has_just_come(confirmed: bool, state: State) -> None:
+def test_a_place_is_taken_back_for_want_of_a_confirmation_unless_one_has_just_come(
+    confirmed: bool, state: State
+) -> None:
     before = replace(registration(), unconfirmed_since=None if confirmed else START)
 
     assert cancelled(before, Cause.UNCONFIRMED, "", LATER).state is state
 
 
-def test_the_states_of_the_documents_are_all_there_are() -> None:
+def test_every_state_of_a_confirmation_has_its_stages() -> None:
     assert {stage[1] for stage in TRANSITIONS} == set(NoticeState)

@@ -1,3 +1,5 @@
+"""What a mail server that misbehaves answers, and that it is the same every time."""
+
 from pathlib import Path
 
 from stage.manners import Manners, Refusal
@@ -32,7 +34,7 @@ def test_every_try_and_every_seed_is_drawn_anew() -> None:
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
-    manners = Manners(0.1, 0.2, "452 full", 5, (Refusal("ada@x", BUSY, tries=1), Refusal("bea@x", GONE)), twice=True)
+    manners = Manners(0.1, 0.2, 5, (Refusal("ada@x", BUSY, tries=1), Refusal("bea@x", GONE)), twice=True)
 
     manners.write(tmp_path / "manners.json")
 

@@ -35,11 +35,13 @@ class Email(_message.Message):
         STATE_UNSPECIFIED: Email._State.ValueType  # 0
         """Never set by the service."""
         STATE_SENDING: Email._State.ValueType  # 1
-        """Not final yet: a send is under way, or the last one failed for the time being."""
+        """Not final yet: a send is under way, or the last one failed for the time being, or its turn has not
+        come.
+        """
         STATE_SENT: Email._State.ValueType  # 2
         """Final: the mail server took it."""
         STATE_FAILED: Email._State.ValueType  # 3
-        """Final: the mail server refused it for good (SMTP 5xx)."""
+        """Final: the mail server refused it for good (an SMTP 5xx about the email itself)."""
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
         """Where the email stands."""
@@ -47,11 +49,13 @@ class Email(_message.Message):
     STATE_UNSPECIFIED: Email.State.ValueType  # 0
     """Never set by the service."""
     STATE_SENDING: Email.State.ValueType  # 1
-    """Not final yet: a send is under way, or the last one failed for the time being."""
+    """Not final yet: a send is under way, or the last one failed for the time being, or its turn has not
+    come.
+    """
     STATE_SENT: Email.State.ValueType  # 2
     """Final: the mail server took it."""
     STATE_FAILED: Email.State.ValueType  # 3
-    """Final: the mail server refused it for good (SMTP 5xx)."""
+    """Final: the mail server refused it for good (an SMTP 5xx about the email itself)."""
 
     EMAIL_ID_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int

@@ -80,14 +80,18 @@ class EmailServiceServicer:
 
     def SendEmail(self, request, context):
         """Sends one email and answers OK when the mail server took it: state is SENT.
-        A temporary failure (SMTP 4xx, 421 among them, or no connection) is UNAVAILABLE (SMTP_451, by the
-        reply's number) with RetryInfo: 5 seconds at first, doubling, at most 10 minutes. A permanent one (5xx) is
-        FAILED_PRECONDITION (SMTP_550, by the reply's number). Other content under the same key is
+        A temporary failure is UNAVAILABLE with RetryInfo: 5 seconds at first, doubling, at most 10 minutes.
+        Its reason is SMTP_451, by the number of the reply: a 4xx, 421 among them, or a 5xx that is about the
+        connection or the login and not about the email; without a reply SMTP_TIMEOUT,
+        SMTP_CONNECTION_FAILED, SMTP_TLS_FAILED or SMTP_SESSION_FAILED. Without a mail server to call it is
+        OUTBOX_FAILED: the file could not be written. A permanent failure, a 5xx about the email itself, is
+        FAILED_PRECONDITION (SMTP_550, by the reply's number; SMTP_NOT_SUPPORTED where the server cannot take
+        the recipient's address). Other content under the same key is
         ALREADY_EXISTS (IDEMPOTENCY_KEY_REUSED). While the same email is being sent: ABORTED (IN_PROGRESS)
         with RetryInfo. RESOURCE_EXHAUSTED (STORAGE_FULL) with RetryInfo when the disk is full.
         RESOURCE_EXHAUSTED (RATE_LIMITED) with RetryInfo when as many emails a second are sent as may be, or
         no connection to the mail server is free before the deadline: nothing was tried, and no attempt is
-        counted. RetryInfo says when this email's turn comes, at most in 10 minutes.
+        counted. RetryInfo says when this email's turn comes, in 10 minutes at the latest.
         Safe to repeat: idempotent by idempotency_key. A repeat after SENT or a permanent failure returns
         that first outcome and sends nothing; after a temporary failure it tries again.
         The key is claimed on disk before the mail server is called. After a crash in the middle the

@@ -281,7 +281,7 @@ class Confirmation(_message.Message):
         """Given up; last_error says why. ResendConfirmation sends anew."""
         STATE_WITHDRAWN: Confirmation._State.ValueType  # 4
         """Taken back, because the registration was cancelled before the email left. Should news come that
-        it had left, it becomes SENT. Only beside STATE_CANCELLED of the registration.
+        it had left, it becomes SENT or FAILED. Only beside STATE_CANCELLED of the registration.
         """
 
     class State(_State, metaclass=_StateEnumTypeWrapper):
@@ -297,7 +297,7 @@ class Confirmation(_message.Message):
     """Given up; last_error says why. ResendConfirmation sends anew."""
     STATE_WITHDRAWN: Confirmation.State.ValueType  # 4
     """Taken back, because the registration was cancelled before the email left. Should news come that
-    it had left, it becomes SENT. Only beside STATE_CANCELLED of the registration.
+    it had left, it becomes SENT or FAILED. Only beside STATE_CANCELLED of the registration.
     """
 
     STATE_FIELD_NUMBER: _builtins.int
@@ -311,9 +311,11 @@ class Confirmation(_message.Message):
     state: Global___Confirmation.State.ValueType
     """Where the email stands."""
     mode: Global___ConfirmationMode.ValueType
-    """How it was or is being sent. Never UNSPECIFIED."""
+    """How it was or is being sent; QUEUED too once it was sent anew, or cut off by the end of the service
+    and then queued. Never UNSPECIFIED.
+    """
     attempts: _builtins.int
-    """How many times it was tried."""
+    """How many times it was tried, as far as it is known: a report of a queued email does not say."""
     last_error: _builtins.str
     """What the last failed try said. Empty: none failed."""
     message_id: _builtins.str

@@ -31,8 +31,9 @@ class RegisterRequest(_message.Message):
     confirmation_mode: _registration_pb2.ConfirmationMode.ValueType
     """How to send the confirmation. UNSPECIFIED = QUEUED."""
     request_id: _builtins.str
-    """The caller's name for this call, at most 128 bytes, best a UUID. A repeat with the same one returns
-    the first answer, stores nothing and sends nothing. Empty: a repeat is a new call.
+    """The caller's name for this call, at most 128 bytes, best a UUID. A repeat with the same one answers
+    with the first call's registration as it then stands, stores nothing and sends nothing. Empty: a
+    repeat is a new call.
     """
     @_builtins.property
     def registration(self) -> _registration_pb2.Registration:

@@ -105,7 +105,8 @@ class SignupServiceServicer:
         """Stores a registration and sends its confirmation as confirmation_mode says. OK means that the row
         is stored; whatever becomes of the email, the registration stands, and confirmation says what did.
         ALREADY_EXISTS (REGISTRATION_EXISTS) with ResourceInfo when the email address has a live
-        registration, letter case apart.
+        registration, letter case apart; ALREADY_EXISTS (REQUEST_ID_REUSED) when the request_id asked for
+        something else before.
         Safe to repeat only with a request_id. Without one, a repeat after a call that went through
         answers ALREADY_EXISTS.
         """
@@ -142,10 +143,11 @@ class SignupServiceServicer:
 
     def ResendConfirmation(self, request, context):
         """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
-        after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
-        not get both. From then on confirmation tells of the new email.
+        after it was SENT and got lost. One that is still on its way is withdrawn first, so that the runner
+        gets both only if it was leaving already. From then on confirmation tells of the new email.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
-        with PreconditionFailure when the registration is cancelled.
+        with PreconditionFailure when the registration is cancelled; ALREADY_EXISTS (REQUEST_ID_REUSED) when
+        the request_id asked for something else before.
         Safe to repeat only with a request_id: without one, each call sends an email.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -155,7 +157,8 @@ class SignupServiceServicer:
     def CancelRegistration(self, request, context):
         """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
         then sends the runner an email about it. OK means that all of this is stored; cancellation says
-        what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
+        what became of the email. A confirmation that was PENDING becomes WITHDRAWN, or SENT or FAILED if it
+        could not be stopped any more; any other stays as it was.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
         Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
         """

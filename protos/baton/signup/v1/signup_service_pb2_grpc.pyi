@@ -53,7 +53,8 @@ class SignupServiceStub:
     """Stores a registration and sends its confirmation as confirmation_mode says. OK means that the row
     is stored; whatever becomes of the email, the registration stands, and confirmation says what did.
     ALREADY_EXISTS (REGISTRATION_EXISTS) with ResourceInfo when the email address has a live
-    registration, letter case apart.
+    registration, letter case apart; ALREADY_EXISTS (REQUEST_ID_REUSED) when the request_id asked for
+    something else before.
     Safe to repeat only with a request_id. Without one, a repeat after a call that went through
     answers ALREADY_EXISTS.
     """
@@ -74,16 +75,18 @@ class SignupServiceStub:
     """
     ResendConfirmation: _grpc.UnaryUnaryMultiCallable[_signup_service_pb2.ResendConfirmationRequest, _signup_service_pb2.ResendConfirmationResponse]
     """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
-    after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
-    not get both. From then on confirmation tells of the new email.
+    after it was SENT and got lost. One that is still on its way is withdrawn first, so that the runner
+    gets both only if it was leaving already. From then on confirmation tells of the new email.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
-    with PreconditionFailure when the registration is cancelled.
+    with PreconditionFailure when the registration is cancelled; ALREADY_EXISTS (REQUEST_ID_REUSED) when
+    the request_id asked for something else before.
     Safe to repeat only with a request_id: without one, each call sends an email.
     """
     CancelRegistration: _grpc.UnaryUnaryMultiCallable[_signup_service_pb2.CancelRegistrationRequest, _signup_service_pb2.CancelRegistrationResponse]
     """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
     then sends the runner an email about it. OK means that all of this is stored; cancellation says
-    what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
+    what became of the email. A confirmation that was PENDING becomes WITHDRAWN, or SENT or FAILED if it
+    could not be stopped any more; any other stays as it was.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
     Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
     """
@@ -113,7 +116,8 @@ class SignupServiceAsyncStub(SignupServiceStub):
     """Stores a registration and sends its confirmation as confirmation_mode says. OK means that the row
     is stored; whatever becomes of the email, the registration stands, and confirmation says what did.
     ALREADY_EXISTS (REGISTRATION_EXISTS) with ResourceInfo when the email address has a live
-    registration, letter case apart.
+    registration, letter case apart; ALREADY_EXISTS (REQUEST_ID_REUSED) when the request_id asked for
+    something else before.
     Safe to repeat only with a request_id. Without one, a repeat after a call that went through
     answers ALREADY_EXISTS.
     """
@@ -134,16 +138,18 @@ class SignupServiceAsyncStub(SignupServiceStub):
     """
     ResendConfirmation: _aio.UnaryUnaryMultiCallable[_signup_service_pb2.ResendConfirmationRequest, _signup_service_pb2.ResendConfirmationResponse]  # type: ignore[assignment]
     """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
-    after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
-    not get both. From then on confirmation tells of the new email.
+    after it was SENT and got lost. One that is still on its way is withdrawn first, so that the runner
+    gets both only if it was leaving already. From then on confirmation tells of the new email.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
-    with PreconditionFailure when the registration is cancelled.
+    with PreconditionFailure when the registration is cancelled; ALREADY_EXISTS (REQUEST_ID_REUSED) when
+    the request_id asked for something else before.
     Safe to repeat only with a request_id: without one, each call sends an email.
     """
     CancelRegistration: _aio.UnaryUnaryMultiCallable[_signup_service_pb2.CancelRegistrationRequest, _signup_service_pb2.CancelRegistrationResponse]  # type: ignore[assignment]
     """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
     then sends the runner an email about it. OK means that all of this is stored; cancellation says
-    what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
+    what became of the email. A confirmation that was PENDING becomes WITHDRAWN, or SENT or FAILED if it
+    could not be stopped any more; any other stays as it was.
     NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
     Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
     """
@@ -176,7 +182,8 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stores a registration and sends its confirmation as confirmation_mode says. OK means that the row
         is stored; whatever becomes of the email, the registration stands, and confirmation says what did.
         ALREADY_EXISTS (REGISTRATION_EXISTS) with ResourceInfo when the email address has a live
-        registration, letter case apart.
+        registration, letter case apart; ALREADY_EXISTS (REQUEST_ID_REUSED) when the request_id asked for
+        something else before.
         Safe to repeat only with a request_id. Without one, a repeat after a call that went through
         answers ALREADY_EXISTS.
         """
@@ -221,10 +228,11 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_signup_service_pb2.ResendConfirmationResponse, _abc.Awaitable[_signup_service_pb2.ResendConfirmationResponse]]:
         """Sends the confirmation anew, through the broker, as an email of its own: after it FAILED, or also
-        after it was SENT and got lost. One that is still on its way is withdrawn, so that the runner does
-        not get both. From then on confirmation tells of the new email.
+        after it was SENT and got lost. One that is still on its way is withdrawn first, so that the runner
+        gets both only if it was leaving already. From then on confirmation tells of the new email.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo; FAILED_PRECONDITION (REGISTRATION_CANCELLED)
-        with PreconditionFailure when the registration is cancelled.
+        with PreconditionFailure when the registration is cancelled; ALREADY_EXISTS (REQUEST_ID_REUSED) when
+        the request_id asked for something else before.
         Safe to repeat only with a request_id: without one, each call sends an email.
         """
 
@@ -236,7 +244,8 @@ class SignupServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_signup_service_pb2.CancelRegistrationResponse, _abc.Awaitable[_signup_service_pb2.CancelRegistrationResponse]]:
         """Takes the place back, frees the email address, cancels a confirmation that has not left yet, and
         then sends the runner an email about it. OK means that all of this is stored; cancellation says
-        what became of the email, and confirmation becomes WITHDRAWN, or SENT if it had left.
+        what became of the email. A confirmation that was PENDING becomes WITHDRAWN, or SENT or FAILED if it
+        could not be stopped any more; any other stays as it was.
         NOT_FOUND (REGISTRATION_NOT_FOUND) with ResourceInfo.
         Safe to repeat: a cancelled registration is answered as it is, and nothing is sent again.
         """
