@@ -6,16 +6,16 @@ An entry may also take back, before it is delivered, what an earlier one sent.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
 from mesh.clock import SECOND, Clock, microseconds, sleep_until
 from mesh.outbox_call import OutboxCall, Refused
-from mesh.outbox_entry import HandedOver, HandOver, OutboxDepth, OutboxEntry
+from mesh.outbox_entry import HandedOver, HandOver, OutboxDepth, OutboxEntry, in_lines
 from mesh.status import read_error
 from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
@@ -27,6 +27,8 @@ log = get_logger(__name__)
 
 #: Entries handed over in one call; far under the contract's 1,000 messages and 3 MiB.
 BATCH = 100
+#: Messages taken back at a time: each is a call of its own.
+WITHDRAWALS = 16
 #: First wait after the broker could not be reached; doubles up to the longest.
 FIRST_BACKOFF = timedelta(milliseconds=200)
 LONGEST_BACKOFF = timedelta(seconds=5)
@@ -118,12 +120,14 @@ class OutboxRelay:
     async def _empty(self) -> None:
         while entries := await self._store.pending(self._clock.now(), BATCH):
             held: set[str] = set()  # the keys of which an entry of this read has to wait
-            for (queue, withdraw), group in groupby(entries, key=lambda entry: (entry.queue, entry.withdraw)):
-                if withdraw:
-                    for entry in group:
-                        await self._withdraw(entry, held)
-                else:
-                    await self._send(queue, list(group), held)
+            for line in in_lines(entries):
+                sends: defaultdict[str, list[OutboxEntry]] = defaultdict(list)
+                for entry in line:
+                    if not entry.withdraw:
+                        sends[entry.queue].append(entry)
+                for queue, group in sends.items():
+                    await self._send(queue, group, held)
+                await self._withdraw_all([entry for entry in line if entry.withdraw], held)
 
     async def _send(self, queue: str, entries: Sequence[OutboxEntry], held: set[str]) -> None:
         entries = [entry for entry in entries if entry.order_key not in held]
@@ -141,6 +145,18 @@ class OutboxRelay:
         found = zip(entries, message_ids, strict=True)
         await self._store.mark_handed_over({each.entry_id: HandedOver(HandOver.SENT, given) for each, given in found})
         log.info("outbox entries handed over", action="outbox_handed_over", queue=queue, count=len(entries))
+
+    async def _withdraw_all(self, entries: Sequence[OutboxEntry], held: set[str]) -> None:
+        places = asyncio.Semaphore(WITHDRAWALS)
+
+        async def withdraw(entry: OutboxEntry) -> None:
+            async with places:
+                await self._withdraw(entry, held)
+
+        ends = await asyncio.gather(*map(withdraw, entries), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _withdraw(self, entry: OutboxEntry, held: set[str]) -> None:
         if entry.order_key in held:

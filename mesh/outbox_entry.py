@@ -1,6 +1,7 @@
 """What waits in an outbox, and what becomes of it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -55,3 +56,17 @@ class OutboxDepth:
     count: int
     oldest: int | None
     last_error: str
+
+
+def in_lines(entries: Sequence[OutboxEntry]) -> Sequence[Sequence[OutboxEntry]]:
+    """The entries in lines that go one after the other; what is in one line may go at once: no key is in it twice."""
+    lines: list[list[OutboxEntry]] = []
+    of_key: Counter[str] = Counter()
+    for entry in entries:
+        number = of_key[entry.order_key]
+        if entry.order_key:
+            of_key[entry.order_key] += 1
+        if number == len(lines):
+            lines.append([])
+        lines[number].append(entry)
+    return lines

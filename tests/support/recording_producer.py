@@ -27,6 +27,10 @@ class RecordingProducer(ProducerServiceServicer):
         """By the id of an entry, for sends, or of a message, for cancels."""
         self.held: asyncio.Event | None = None
         """Set, sends are answered only once it is set."""
+        self.cancels_held: asyncio.Event | None = None
+        """The same for cancels."""
+        self.cancelling = 0
+        """Cancels that are not answered yet."""
         self._news = asyncio.Event()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -60,11 +64,21 @@ class RecordingProducer(ProducerServiceServicer):
         yield
 
     async def CancelMessage(self, request: pb.CancelMessageRequest, context: Any) -> pb.CancelMessageResponse:
+        self.cancelling += 1
         self._news.set()
+        if self.cancels_held is not None:
+            await self.cancels_held.wait()
+        self.cancelling -= 1
         if request.message_id in self.refuse:
             raise self.refuse[request.message_id]
         self.cancelled.append(request.message_id)
         return pb.CancelMessageResponse()
+
+    async def under_way(self, count: int) -> None:
+        """Wait until so many cancels are not answered."""
+        while self.cancelling < count:
+            self._news.clear()
+            await self._news.wait()
 
     async def until(self, count: int) -> list[str]:
         """Wait for so many entries; all that came."""

@@ -27,7 +27,7 @@ async def test_behind_a_refused_entry_its_key_waits_and_everybody_else_goes(post
     producer.refuse.clear()
     post.clock.turn(waits)
 
-    assert sent == ["j1", "f1", "j2", "f2"]
+    assert sent == ["j1", "f1", "f2", "j2"]
     assert waits == microseconds(REFUSED_BACKOFF)
     assert (await post.outbox.until(7))[4:] == ["k1", "k2", "k3"]
     assert producer.received[4:] == ["k1", "k2", "k3"]

@@ -15,8 +15,8 @@ from mesh.errors import (
     Unavailable,
     Violation,
 )
-from mesh.outbox import FIRST_BACKOFF, LEASED_BACKOFF, REFUSED_BACKOFF
-from mesh.outbox_entry import HandedOver, HandOver
+from mesh.outbox import FIRST_BACKOFF, LEASED_BACKOFF, REFUSED_BACKOFF, WITHDRAWALS
+from mesh.outbox_entry import HandedOver, HandOver, in_lines
 from tests.support.outbox_post import Post
 from tests.support.sql_outbox import entry
 
@@ -148,11 +148,11 @@ async def test_any_other_refusal_is_kept_and_tried_again(post: Post, known: bool
 async def test_a_broker_that_asks_for_patience_gets_it(post: Post, known: bool) -> None:
     producer = await post.open_broker()
     producer.refuse["m-a" if known else "a"] = Unavailable("DRAINING", "soon")
-    post.outbox.add(KNOWN if known else UNKNOWN, entry("b"))
+    post.outbox.add(KNOWN if known else UNKNOWN)
 
     post.relay.start()
     waits = await post.clock.waited_for()
-    assert producer.received == []
+    assert producer.cancelled == []
     producer.refuse.clear()
 
     assert waits == microseconds(FIRST_BACKOFF)
@@ -199,3 +199,42 @@ async def test_what_is_withdrawn_after_a_refusal_does_not_wait_for_its_time(post
     await post.outbox.idle.wait()
 
     assert post.outbox.results == [("a", HandedOver(HandOver.WITHDRAWN, ""))]
+
+
+async def test_many_are_taken_back_at_once_and_what_follows_them_is_sent_together(post: Post) -> None:
+    producer = await post.open_broker()
+    producer.cancels_held = asyncio.Event()
+    keys = [f"k{number}" for number in range(WITHDRAWALS + 5)]
+    for key in keys:
+        post.outbox.add(entry(f"a-{key}", order_key=key, withdraw=True, message_id=f"m-{key}"))
+        post.outbox.add(entry(f"b-{key}", order_key=key))
+
+    post.relay.start()
+    await producer.under_way(WITHDRAWALS)
+    early = list(producer.calls)
+    producer.cancels_held.set()
+    await post.outbox.idle.wait()
+
+    assert early == []
+    assert sorted(producer.cancelled) == sorted(f"m-{key}" for key in keys)
+    assert producer.calls == [[f"b-{key}" for key in keys]]
+
+
+async def test_one_that_is_leased_holds_up_what_follows_it_and_none_of_the_others(post: Post) -> None:
+    producer = await post.open_broker()
+    producer.refuse["m-1"] = LEASED
+    for key in ("1", "2"):
+        post.outbox.add(entry(f"a-{key}", order_key=key, withdraw=True, message_id=f"m-{key}"))
+        post.outbox.add(entry(f"b-{key}", order_key=key))
+
+    post.relay.start()
+    sent = await post.outbox.until(1)
+
+    assert sent == ["b-2"]
+    assert producer.calls == [["b-2"]]
+
+
+def test_lines_keep_the_order_of_every_key() -> None:
+    entries = [entry(name, order_key=key) for name, key in (("1", "x"), ("2", ""), ("3", "x"), ("4", "y"), ("5", ""))]
+
+    assert [[each.entry_id for each in line] for line in in_lines(entries)] == [["1", "2", "4", "5"], ["3"]]
