@@ -87,6 +87,7 @@ class SmtpServer:
         self._tls = tls if tls_at_once else None
         self.password, self.size, self.smtputf8, self.room = password, size, smtputf8, room
         self.connections: set[asyncio.BaseTransport] = set()
+        self.admitted: set[asyncio.BaseTransport] = set()
         self._arrived = asyncio.Condition()
         self._refusals: defaultdict[str, list[str]] = defaultdict(list)
         self._answers: defaultdict[str, list[str | bytes]] = defaultdict(list)
@@ -231,6 +232,7 @@ class _Connection(SMTP):
     def connection_lost(self, error: Exception | None) -> None:
         if self._mine in self._handler.connections:
             self._handler.connections.discard(self._mine)
+            self._handler.admitted.discard(self._mine)
             self._gone = asyncio.ensure_future(self._handler.changed())
         super().connection_lost(error)
 
@@ -243,8 +245,11 @@ class _Connection(SMTP):
         return answer
 
     async def _handle_client(self) -> None:
-        room = self._handler.room
-        full = room is not None and len(self._handler.connections) > room
+        room, admitted = self._handler.room, self._handler.admitted
+        # Those that are turned away take no room: else all of those who come at once would be.
+        full = room is not None and len(admitted) >= room
+        if not full and self._mine is not None:
+            admitted.add(self._mine)
         if await self._answered("CONNECT", "421 4.7.0 too many connections" if full else None):
             self._end()
         else:
