@@ -4,14 +4,15 @@ BIN := .venv/bin
 # What `make torture` runs at a scale of its own.
 TORTURED := $(addprefix tests/conformance/,test_contract_machine.py test_registration_saga.py) \
 	$(addprefix tests/service/,test_fuzzed_requests.py test_fuzzed_handlers.py) \
-	$(addprefix tests/acceptance/,test_promises_under_kills.py test_power_loss.py test_consumers_die.py test_every_runner_once.py)
+	$(addprefix tests/acceptance/,test_promises_under_kills.py test_power_loss.py test_consumers_die.py test_answers_lost.py test_dead_letters_under_kills.py \
+	test_every_runner_once.py)
 # Tests that run at a time: one more than two cores, because many of them wait for a process.
 WORKERS ?= 3
 DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_client
 SETUP_INPUTS := requirements.txt $(DISTRIBUTIONS:%=%/pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test torture bench-patterns check generate clean
+.PHONY: help setup run demo test torture bench bench-patterns check generate clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +37,14 @@ test: setup ## run every test
 
 torture: setup ## the long run: more random lives and bytes, kills, losses of power and runners, for hours
 	BATON_TORTURE=1 $(BIN)/python -m pytest $(TORTURED)
+
+bench: setup .tools/bench/ready ## measure the broker beside its peers and its limits, and rewrite docs/performance.md and its picture
+	$(BIN)/python -m benchmarks.broker
+
+.tools/bench/ready: benchmarks/broker/peers.txt
+	@$(PYTHON) -m venv .tools/bench
+	@.tools/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $< && touch $@ \
+		|| echo "The packages of the peers cannot be had: those that need them are left out."
 
 bench-patterns: setup ## measure the three ways to send a confirmation, and rewrite docs/patterns.md and its picture
 	$(BIN)/python -m benchmarks.patterns
