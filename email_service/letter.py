@@ -8,13 +8,12 @@ from email.message import EmailMessage
 from email.utils import getaddresses
 from hashlib import sha256
 
-from email_validator import validate_email
-
 from email_service.bulk_headers import WholeHeader, bulk_headers
 from email_service.calendar_file import calendar_file, method_of
 from email_service.content import Newsletter, RegistrationCancellation, RegistrationConfirmation
 from email_service.email_record import Email
 from email_service.rendering import Renderer, utc
+from mesh.email_address import validated
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +91,5 @@ def delivery_address(to: str) -> str:
     """An address in ASCII, its local part only where it is; raises ValueError for one no header can carry."""
     if "=?" in to:  # the standard library would read an encoded word, as in rendering.subject_line
         raise ValueError("must not contain =?")
-    checked = validate_email(to, check_deliverability=False, test_environment=True, allow_quoted_local=True)
+    checked = validated(to)
     return checked.ascii_email or f"{checked.local_part}@{checked.ascii_domain}"

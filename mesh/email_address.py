@@ -2,7 +2,16 @@
 
 import unicodedata
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+
+
+def validated(address: str) -> ValidatedEmail:
+    """An address taken apart, as every service takes it: no look-up in the DNS, test domains and quotes allowed.
+
+    Raises:
+        EmailNotValidError: it is none; a ValueError.
+    """
+    return validate_email(address, check_deliverability=False, test_environment=True, allow_quoted_local=True)
 
 
 def mailbox(address: str) -> str:
@@ -11,7 +20,7 @@ def mailbox(address: str) -> str:
     The domain is in A-labels, as mail is sent to it. What is no address is compared as it stands, letter case apart.
     """
     try:
-        checked = validate_email(address, check_deliverability=False, test_environment=True, allow_quoted_local=True)
+        checked = validated(address)
     except EmailNotValidError:
         return _folded(address)
     return f"{_folded(checked.local_part)}@{checked.ascii_domain}"

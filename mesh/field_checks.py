@@ -8,13 +8,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.duration import duration_text, nanoseconds, parse_duration
+from mesh.email_address import validated
 
 # (value, an upper bound of the request's bytes) -> (path below the field, sentence), or None when all is well
 Check = Callable[[Any, int], tuple[str, str] | None]
@@ -207,7 +208,7 @@ def _email(value: str, _: int) -> tuple[str, str] | None:
     if "=?" in value:  # the standard library takes it for an encoded word (CVE-2024-6923), so no mail could go there
         return "", f"must not contain =?, is {shown(value)}"
     try:
-        validate_email(value, check_deliverability=False, test_environment=True, allow_quoted_local=True)
+        validated(value)
     except EmailNotValidError as error:
         return "", f"is no email address: {shown(value)}: {error}"
     return None

@@ -219,5 +219,4 @@ class OutboxRelay:
             depth = await self._store.depth()
         except Exception:  # the store may be what is out of order
             return {}
-        oldest = self._clock.now() if depth.oldest is None else depth.oldest
-        return {"count": depth.count, "age": max(0, self._clock.now() - oldest) / SECOND}
+        return {"count": depth.count, "age": depth.age(self._clock.now()) / SECOND}

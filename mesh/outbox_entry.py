@@ -57,6 +57,10 @@ class OutboxDepth:
     oldest: int | None
     last_error: str
 
+    def age(self, now: int) -> int:
+        """How long the oldest has waited, in microseconds; 0 when none waits, or the clock went back."""
+        return 0 if self.oldest is None else max(0, now - self.oldest)
+
 
 def in_lines(entries: Sequence[OutboxEntry]) -> Sequence[Sequence[OutboxEntry]]:
     """The entries in lines that go one after the other; what is in one line may go at once: no key is in it twice."""

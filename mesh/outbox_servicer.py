@@ -29,7 +29,7 @@ class OutboxServicer(OutboxServiceServicer):
         depth, next_at = await self._store.depth(), await self._store.next_pending_at()
         stats = pb.OutboxStats(pending_count=depth.count, last_error=depth.last_error)
         if depth.oldest is not None:
-            stats.oldest_age.CopyFrom(duration_to(max(0, self._clock.now() - depth.oldest)))
+            stats.oldest_age.CopyFrom(duration_to(depth.age(self._clock.now())))
         if next_at is not None:
             stats.next_try_time.CopyFrom(instant_to(next_at))
         return pb.GetOutboxStatsResponse(stats=stats)

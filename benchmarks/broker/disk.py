@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from benchmarks.broker.measurement import percentile
+from benchmarks.percentile import percentile
 
 _FLUSHES, _BYTES = 200, 4096
 

@@ -1,7 +1,6 @@
 """What is made of what was seen: the figures of one contestant in one round, over all rounds, and beside another's."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -48,12 +47,6 @@ class Ratio:
     median: float
     least: float
     most: float
-
-
-def percentile(values: Iterable[float], share: float) -> float:
-    """The value that a share of all values does not exceed (nearest rank)."""
-    ascending = sorted(values)
-    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
 
 
 def summaries(measurements: Sequence[Measurement]) -> list[Summary]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.broker.contestant import CONTESTANTS
 from benchmarks.broker.measurement import Ratio, Summary
 from benchmarks.broker.result import Result
@@ -57,13 +58,9 @@ def origin(result: Result) -> str:
     ) + "".join(f"\n{sentence}" for sentence in result.left_out)
 
 
-def rewrite(page: Path, result: Result) -> None:
+def rewrite(path: Path, result: Result) -> None:
     """Put the figures of a run into a page; raises ValueError when it has no place for them."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
-    page.write_text(f"{before}{BEGIN}\n\n{tables(result)}\n\n{END}{after}", encoding="utf-8")
+    page.rewrite(path, BEGIN, END, tables(result))
 
 
 def _figures(each: Summary) -> list[str]:
@@ -91,7 +88,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _milliseconds(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    value = seconds * 1000
-    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    return "" if seconds is None else page.milliseconds(seconds)

@@ -11,8 +11,9 @@ from typing import Any
 from benchmarks.broker.batch_client import PATIENCE
 from benchmarks.broker.contestant import Contestant
 from benchmarks.broker.load import Phase
-from benchmarks.broker.measurement import Measurement, percentile
+from benchmarks.broker.measurement import Measurement
 from benchmarks.broker.plan import Plan
+from benchmarks.percentile import percentile
 
 ROOT = Path(__file__).resolve().parents[2]
 # Of one line that a worker says: a thousand latencies are some 20 KiB.

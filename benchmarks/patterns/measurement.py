@@ -51,11 +51,6 @@ class Summary(Figures):
         return self.with_email / self.runners
 
 
-def percentile(ascending: Sequence[float], share: float) -> float:
-    """The value that a share of all values does not exceed (nearest rank)."""
-    return ascending[max(0, math.ceil(share * len(ascending)) - 1)]
-
-
 def emails_a_second(taken: Sequence[float], runners: int, begun: float) -> float:
     """The rate of the first four fifths; ``taken`` has the ascending times of mails. 0: there were not so many."""
     counted = math.ceil(COUNTED_SHARE * runners)

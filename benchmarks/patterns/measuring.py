@@ -16,8 +16,9 @@ import grpc
 from baton.signup.v1 import registration_pb2 as pb
 from baton.signup.v1 import signup_service_pb2 as calls
 from baton.signup.v1.signup_service_pb2_grpc import SignupServiceStub
-from benchmarks.patterns.measurement import Measurement, emails_a_second, percentile
+from benchmarks.patterns.measurement import Measurement, emails_a_second
 from benchmarks.patterns.plan import MODES, Plan, address, rounds
+from benchmarks.percentile import percentile
 from mesh.channel import open_channel
 from stage.mail_log import MailServer, mail_server
 from stage.own_mesh import own_mesh, temporary_folder

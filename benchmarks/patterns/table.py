@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks import page
 from benchmarks.patterns.measurement import Summary
 from benchmarks.patterns.result import Result
 
@@ -39,29 +40,20 @@ def origin(result: Result) -> str:
     )
 
 
-def rewrite(page: Path, result: Result) -> None:
+def rewrite(path: Path, result: Result) -> None:
     """Put the figures of a run into a page; raises ValueError when it has no place for them."""
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} lacks the line {BEGIN if not begin else END}")
-    page.write_text(f"{before}{BEGIN}\n\n{table(result)}\n\n{END}{after}", encoding="utf-8")
+    page.rewrite(path, BEGIN, END, table(result))
 
 
 def _row(each: Summary) -> tuple[str, ...]:
     undecided = f" ({each.undecided} undecided)" if each.undecided else ""
     return (
         each.mode,
-        _milliseconds(each.answer_p50),
-        _milliseconds(each.answer_p99),
+        page.milliseconds(each.answer_p50),
+        page.milliseconds(each.answer_p99),
         f"{each.emails_a_second:.0f}",
         f"{each.last_email:.1f} s",
         f"{each.with_email} of {each.runners}{undecided}",
         f"{each.tries / each.runners:.2f}",
         str(each.twice),
     )
-
-
-def _milliseconds(seconds: float) -> str:
-    value = seconds * 1000
-    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"

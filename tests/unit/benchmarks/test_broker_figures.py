@@ -5,11 +5,12 @@ import pytest
 
 from benchmarks.broker import table
 from benchmarks.broker.contestant import CONTESTANTS, OWN, Contestant
-from benchmarks.broker.measurement import Measurement, Ratio, percentile, ratio, summaries
+from benchmarks.broker.measurement import Measurement, Ratio, ratio, summaries
 from benchmarks.broker.plan import FULL, visits
 from benchmarks.broker.result import Result
 from benchmarks.broker.servers.baton import baton
 from benchmarks.broker.targets import TARGETS, Target, found
+from benchmarks.percentile import percentile
 
 OURS = Measurement("baton", 1, 20_000.0, 10_000.0, 8_000.0, 2_000.0, 0.002, 0.006)
 REDIS = Measurement("redis", 1, 40_000.0, 50_000.0, 30_000.0, 9_000.0, 0.001, 0.002)

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.patterns import table
-from benchmarks.patterns.measurement import Measurement, emails_a_second, percentile, summary
+from benchmarks.patterns.measurement import Measurement, emails_a_second, summary
 from benchmarks.patterns.plan import FULL, MODES, address, rounds
 from benchmarks.patterns.result import Result
+from benchmarks.percentile import percentile
 
 ONE = Measurement(
     "QUEUED",
