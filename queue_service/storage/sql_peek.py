@@ -38,7 +38,7 @@ def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[views.Peeked, ...]
     """Look at messages; see `verbs.Peek`."""
     queue = transaction.queue(verb.queue)
     page = selection.fitting(_in_order(transaction, queue, verb), verb)
-    messages = transaction.messages(queue, [state.message_id for state in page])
+    messages = transaction.messages(queue, page)
     return tuple(selection.peeked(state, messages[state.message_id], verb.now) for state in page)
 
 

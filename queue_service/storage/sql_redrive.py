@@ -43,7 +43,7 @@ def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effe
         state_of(row) for row in transaction.connection.execute(query.order_by(DELIVERIES.c.message_id).limit(limit))
     ]
     ids = [state.message_id for state in states]
-    messages = transaction.messages(queue, ids)
+    messages = transaction.messages(queue, states)
     for number, state in enumerate(states):
         name = destination_of(task, messages[state.message_id])
         if name not in transaction.queues:

@@ -6,7 +6,7 @@ verbs could as well be a log that several machines replay.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from queue_service.message import DeadLetterReason, Delivery, Message
 from queue_service.queue_definition import Queue
@@ -38,8 +38,7 @@ class DeleteQueue(Verb[None]):
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SendResult:
+class SendResult(NamedTuple):
     """The message that stands for a send: a new one, or the earlier one it repeats."""
 
     message_id: str
