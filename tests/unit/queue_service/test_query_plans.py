@@ -122,8 +122,8 @@ def test_a_step_of_a_redrive_looks_only_at_what_no_earlier_one_did(
 
 def test_a_planted_walk_and_a_planted_sort_are_found(store: SqlStore) -> None:
     with plans(store) as found, store._connection.begin():
-        connection.exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
-        connection.exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
+        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
+        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
 
     assert len(walks(found)) == 1
     assert len(sorts(found)) == 1
