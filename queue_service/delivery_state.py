@@ -86,6 +86,11 @@ class Transition(NamedTuple):
     total: str = ""
 
 
+_ACKED, _ACKED_LATE = (
+    Transition(outcome, gone=True, total="acked") for outcome in (LeaseOutcome.APPLIED, LeaseOutcome.APPLIED_LATE)
+)
+
+
 def leased(
     state: DeliveryState, until: int, consumer_instance: str, request_id: str, *, attached: bool = False
 ) -> DeliveryState:
@@ -130,7 +135,7 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
         return _extended(state, action, late=late)
     outcome = LeaseOutcome.APPLIED_LATE if late else LeaseOutcome.APPLIED
     if isinstance(action, Ack):
-        return Transition(outcome, gone=True, total="acked")
+        return _ACKED_LATE if late else _ACKED
     if isinstance(action, Reject):
         failure = _failure(state, now, action.code, action.description, counted=state.lapsed)
         return Transition(outcome, _with_failure(state, failure, counted=state.lapsed), dead=DeadLetterReason.REJECTED)

@@ -17,43 +17,35 @@ from queue_service.storage.verbs import SendResult
 _KINDS = {None: 0, "text": 1, "json": 2, "data": 3, "typed": 4}
 _DIGEST_BYTES = 16
 
+# What a producer says to the consumer, by number; all else is the broker's to read or to say.
+_CONTENT = {
+    field.number
+    for field in pb.QueueMessage.DESCRIPTOR.fields
+    if field.name in {"text", "json", "data", "typed", "attributes", "content_type"}
+}
+_HEADER = [field.name for field in pb.QueueMessage.DESCRIPTOR.fields if field.number not in _CONTENT]
+
 
 def decode_message(message: pb.QueueMessage) -> NewMessage:
     """What a producer sent, output-only fields left aside. The message is used up: what is left is its content."""
-    schedule, expiration = message.WhichOneof("schedule"), message.WhichOneof("expiration")
-    deduplication_id, ordering_key = message.deduplication_id, message.ordering_key
-    delay = duration_of(message.delay) if schedule == "delay" else None
-    deliver_time = instant_of(message.deliver_time) if schedule == "deliver_time" else None
-    ttl = duration_of(message.ttl) if expiration == "ttl" else None
-    expire_time = instant_of(message.expire_time) if expiration == "expire_time" else None
-    digest = _body_digest(message) if deduplication_id else b""
-    clear_header(message)
-    return NewMessage(
-        message.SerializeToString(),
-        _size(message),
-        digest,
-        deduplication_id,
-        ordering_key,
-        delay,
-        deliver_time,
-        ttl,
-        expire_time,
-    )
-
-
-def clear_header(message: pb.QueueMessage) -> None:
-    """Leave of a message what its producer says to the consumer, and nothing that the contract does not know."""
-    message.ClearField("message_id")
-    message.ClearField("deduplication_id")
-    message.ClearField("ordering_key")
-    message.ClearField("delay")
-    message.ClearField("deliver_time")
-    message.ClearField("ttl")
-    message.ClearField("expire_time")
-    message.ClearField("send_time")
-    message.ClearField("dead_letter")
-    message.ClearField("producer")
     message.DiscardUnknownFields()
+    if _CONTENT.issuperset([field.number for field, _ in message.ListFields()]):
+        return NewMessage(message.SerializeToString(), _size(message))
+    schedule, expiration = message.WhichOneof("schedule"), message.WhichOneof("expiration")
+    said = NewMessage(
+        content=b"",
+        size=_size(message),
+        digest=_body_digest(message) if message.deduplication_id else b"",
+        deduplication_id=message.deduplication_id,
+        ordering_key=message.ordering_key,
+        delay=duration_of(message.delay) if schedule == "delay" else None,
+        deliver_time=instant_of(message.deliver_time) if schedule == "deliver_time" else None,
+        ttl=duration_of(message.ttl) if expiration == "ttl" else None,
+        expire_time=instant_of(message.expire_time) if expiration == "expire_time" else None,
+    )
+    for name in _HEADER:
+        message.ClearField(name)  # type: ignore[arg-type]  # each of them is a field
+    return said._replace(content=message.SerializeToString())
 
 
 def _size(message: pb.QueueMessage) -> int:

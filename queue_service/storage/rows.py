@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from queue_service.delivery_state import DeliveryState, Rank
-from queue_service.lease_id import message_id_text
+from queue_service.lease_id import message_id_bytes, message_id_text
 from queue_service.message import AttemptFailure, DeadLetter, DeadLetterReason, Message
 from queue_service.queue_definition import Pause, Queue, from_settable, settable
 
@@ -13,11 +13,6 @@ Row = Any  # a SQLAlchemy row, whose columns are attributes
 Values = tuple[Any, ...]  # a row as the driver has it, in the order of the columns
 
 _RANKS = tuple(Rank)
-
-
-def raw_id(message_id: str) -> bytes:
-    """A message id as stored."""
-    return bytes.fromhex(message_id.replace("-", ""))
 
 
 def queue_values(queue: Queue) -> dict[str, Any]:
@@ -40,7 +35,7 @@ def message_row(queue_number: int, message: Message) -> Values:
     """A message as its row."""
     return (
         queue_number,
-        raw_id(message.message_id),
+        message_id_bytes(message.message_id),
         message.content,
         message.deduplication_id,
         message.send_time,
@@ -70,7 +65,7 @@ def new_row(queue_number: int, state: DeliveryState) -> Values:
     """What the row of a message that nobody in its queue has had yet says beside `schema.UNTOUCHED`."""
     return (
         queue_number,
-        raw_id(state.message_id),
+        message_id_bytes(state.message_id),
         state.rank,
         state.due_at,
         state.expire_time,
@@ -94,7 +89,7 @@ def changed_row(queue_number: int, state: DeliveryState) -> Values:
         failures,
         state.code,
     )
-    return (*changed, queue_number, raw_id(state.message_id))
+    return (*changed, queue_number, message_id_bytes(state.message_id))
 
 
 def state_of(row: Values) -> DeliveryState:

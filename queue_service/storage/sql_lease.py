@@ -3,9 +3,10 @@
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank, leased
+from queue_service.lease_id import message_id_bytes
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
-from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.rows import state_of
 from queue_service.storage.schema import DELIVERIES
 from queue_service.storage.statement import chunks, execute, fetch, fetch_one
 from queue_service.storage.transaction import Transaction
@@ -90,7 +91,7 @@ def _lingers(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int |
 
 
 def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list[DeliveryState]) -> None:
-    for ids in chunks([raw_id(state.message_id) for state in taken]):
+    for ids in chunks([message_id_bytes(state.message_id) for state in taken]):
         parameters = {
             "of_queue": queue.number,
             "ids": ids,
@@ -105,8 +106,13 @@ def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list
 
 
 def _ready_count(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int:
+    """How many more are ready, roughly: where they are many, as of a second ago at most."""
+    if (known := transaction.known.recall(queue.number, "ready", verb.now)) is not None:
+        return known
     parameters = {"of_queue": queue.number, "now": verb.now, "most": selection.COUNT_LIMIT}
     count: int = fetch_one(transaction.connection, _READY_COUNT, parameters)
+    if count == selection.COUNT_LIMIT:
+        transaction.known.note(queue.number, "ready", verb.now, count)
     return count
 
 

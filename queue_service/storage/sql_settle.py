@@ -1,5 +1,7 @@
 """The SQL of endings: settlements, leases that ran out, messages whose time is over, dead letters."""
 
+from collections import Counter
+
 import sqlalchemy as sa
 
 from queue_service import delivery_state
@@ -68,19 +70,24 @@ class _Endings:
         self._transaction, self._queue, self._now = transaction, queue, now
         self._changed: dict[str, DeliveryState] = {}
         self._gone: list[DeliveryState] = []
+        self._totals: Counter[str] = Counter()
         self.effects = effects or Effects()
 
     def take(self, before: DeliveryState, transition: Transition) -> DeliveryState | None:
         """Note a transition; the message's state after it, None when the message left the queue."""
-        after = None if transition.gone or transition.dead is not None else transition.state
-        if before.leased and not (after is not None and after.leased):
-            self._transaction.count(self._queue, "leased", -1)
-        if transition.total:
-            self._transaction.count(self._queue, transition.total)
         if transition.gone:
-            self._changed.pop(before.message_id, None)
             self._gone.append(before)
-        elif transition.dead is not None and transition.state is not None:
+            self._totals[transition.total] += 1
+            self._totals["leased"] -= before.leased
+            if self._changed:
+                self._changed.pop(before.message_id, None)
+            return None
+        after = None if transition.dead is not None else transition.state
+        if before.leased and not (after is not None and after.leased):
+            self._totals["leased"] -= 1
+        if transition.total:
+            self._totals[transition.total] += 1
+        if transition.dead is not None and transition.state is not None:
             self._changed.pop(before.message_id, None)
             self.give_up(transition.state, transition.dead)
         elif after is not None:
@@ -109,6 +116,9 @@ class _Endings:
 
     def write(self) -> None:
         """Write what was noted."""
+        for name, by in self._totals.items():
+            self._transaction.count(self._queue, name, by)
+        self._totals.clear()
         if self._gone:
             self._transaction.remove(self._queue, self._gone, self._now, self.effects)
         if self._changed:

@@ -7,10 +7,12 @@ import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, unblocked
 from queue_service.errors import QueueNotFound
+from queue_service.lease_id import message_id_bytes
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
-from queue_service.storage.rows import message_of, message_row, new_row, raw_id, state_of
+from queue_service.storage.known_counts import KnownCounts
+from queue_service.storage.rows import message_of, message_row, new_row, state_of
 from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS, UNTOUCHED
 from queue_service.storage.selection import Effects, blocked, new_state
 from queue_service.storage.statement import chunks, execute, execute_many, fetch
@@ -74,7 +76,7 @@ _STAND_IN_LINE = sa.insert(DELIVERIES).values(
 class Transaction:
     """One transaction on its connection; its queues and tasks become the store's own once it is committed.
 
-    ``delayed`` is the store's memory of counts: by queue number, an instant and what was delayed then.
+    ``known`` is the store's memory of counts.
     """
 
     def __init__(
@@ -82,10 +84,10 @@ class Transaction:
         connection: sa.Connection,
         queues: dict[str, Queue],
         redrive_tasks: dict[str, RedriveTask],
-        delayed: dict[int, tuple[int, int]],
+        known: KnownCounts,
     ) -> None:
         self.connection = connection
-        self.delayed = delayed
+        self.known = known
         self.queues = queues
         self.redrive_tasks = redrive_tasks
         self._counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -120,14 +122,14 @@ class Transaction:
     def states(self, queue: Queue, message_ids: Iterable[str]) -> dict[str, DeliveryState]:
         """The delivery states of messages, by id; without those that are not there."""
         found: dict[str, DeliveryState] = {}
-        for ids in chunks([raw_id(message_id) for message_id in message_ids]):
+        for ids in chunks([message_id_bytes(message_id) for message_id in message_ids]):
             for state in map(state_of, fetch(self.connection, _STATES, {"of_queue": queue.number, "ids": ids})):
                 found[state.message_id] = state
         return found
 
     def messages(self, queue: Queue, states: Sequence[DeliveryState]) -> dict[str, Message]:
         """The messages of delivery states, by id."""
-        state_by_id = {raw_id(state.message_id): state for state in states}
+        state_by_id = {message_id_bytes(state.message_id): state for state in states}
         found: dict[str, Message] = {}
         for ids in chunks(list(state_by_id)):
             for row in fetch(self.connection, _CONTENTS, {"of_queue": queue.number, "ids": ids}):
@@ -157,7 +159,7 @@ class Transaction:
 
     def remove(self, queue: Queue, states: Sequence[DeliveryState], now: int, effects: Effects) -> None:
         """Take messages out of a queue, with all that belongs to them, and let their ordering keys go on."""
-        for ids in chunks([raw_id(state.message_id) for state in states]):
+        for ids in chunks([message_id_bytes(state.message_id) for state in states]):
             for statement in _REMOVE:
                 execute(self.connection, statement, {"of_queue": queue.number, "ids": ids})
         self.count(queue, "messages", -len(states))
@@ -171,7 +173,7 @@ class Transaction:
         if not rows:
             return
         state = unblocked(state_of(rows[0]), now)
-        at = {"of_queue": queue.number, "of_message": raw_id(state.message_id)}
+        at = {"of_queue": queue.number, "of_message": message_id_bytes(state.message_id)}
         execute(self.connection, _UNBLOCK, {**at, "to_rank": state.rank, "to_due": state.due_at})
         self.count(queue, "blocked", -1)
         effects.ready(queue.name, state.due_at)

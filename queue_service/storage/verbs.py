@@ -70,7 +70,8 @@ class Leased:
         deliveries: in order of delivery.
         next_at: the instant at which another `Lease` could hand out more, past when more is ready; None when nothing is
             on its way.
-        ready_count: messages left that are ready, roughly, counted up to a thousand; 0 while they wait to be more.
+        ready_count: messages left that are ready, roughly: counted up to a thousand, and once a second where there are
+            as many; 0 while they wait to be more.
     """
 
     deliveries: tuple[Delivery, ...]
