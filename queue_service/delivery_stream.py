@@ -15,7 +15,7 @@ from mesh.errors import BatonError, InvalidArgument, Violation
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.broker import Broker
-from queue_service.message_encoding import encode_delivery
+from queue_service.delivery_encoding import encode_deliveries
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import Waiter
 from queue_service.settlement import Action, Lost, Release
@@ -209,8 +209,8 @@ class DeliveryStream:
         deliveries = (await self._broker.leasing.lease(queue, verb)).deliveries
         if deliveries:
             self._window.add(deliveries)
-            messages = [encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in deliveries]
-            await self._answers.put(Response(batch=Response.Batch(messages=messages)))
+            batch = encode_deliveries(Response.Batch, deliveries, queue, self._broker.lease_ids)
+            await self._answers.put(Response(batch=batch))
         return bool(deliveries)
 
     async def _notice_changes(self, queue: Queue) -> None:

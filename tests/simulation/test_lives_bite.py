@@ -49,7 +49,7 @@ def any_lease_settles(patch: Patch) -> None:
     settled = delivery_state.settled
 
     def unfenced(state: Any, lease: Any, *rest: Any) -> Any:
-        return settled(state, lease if state is None else replace(lease, delivery=state.serial), *rest)
+        return settled(state, lease if state is None else lease._replace(delivery=state.serial), *rest)
 
     patch.setattr(delivery_state, "settled", unfenced)
 
@@ -59,7 +59,7 @@ def a_delay_ends_early(patch: Patch) -> None:
 
     def hasty(message: Any, serial: int = 0) -> Any:
         state = new_state(message, serial)
-        return replace(state, due_at=max(message.send_time, state.due_at - 200_000))
+        return state._replace(due_at=max(message.send_time, state.due_at - 200_000))
 
     patch.setattr(selection, "new_state", hasty)
 
@@ -71,7 +71,7 @@ def a_retry_comes_back_early(patch: Patch) -> None:
         done = failed(state, policy, now, *rest, **options)
         if done.dead is not None or done.state is None:
             return done
-        return replace(done, state=replace(done.state, due_at=now + (done.state.due_at - now) // 2))
+        return done._replace(state=done.state._replace(due_at=now + (done.state.due_at - now) // 2))
 
     patch.setattr(delivery_state, "_failed", hasty)
 
@@ -140,7 +140,7 @@ def an_extension_is_answered_and_not_stored(patch: Patch) -> None:
 
     def forgetful(state: Any, lease: Any, action: Any, *rest: Any) -> Any:
         done = settled(state, lease, action, *rest)
-        return replace(done, state=state) if isinstance(action, Extend) and done.state is not None else done
+        return done._replace(state=state) if isinstance(action, Extend) and done.state is not None else done
 
     patch.setattr(delivery_state, "settled", forgetful)
 
@@ -154,7 +154,7 @@ def some_leases_are_given_out_and_forgotten(patch: Patch) -> None:
             contents = self._of(verb.queue)
             for delivery in leased.deliveries:
                 state = contents.states[delivery.message.message_id]
-                contents.put(replace(state, rank=delivery_state.Rank.LINE, due_at=verb.now))
+                contents.put(state._replace(rank=delivery_state.Rank.LINE, due_at=verb.now))
         return leased
 
     patch.setattr(MemoryStore, "_lease", forgetful)
@@ -209,7 +209,7 @@ def late_acks_are_not_counted(patch: Patch) -> None:
 
     def uncounted(*arguments: Any) -> Any:
         done = settled(*arguments)
-        return replace(done, total="") if done.gone and done.outcome is LeaseOutcome.APPLIED_LATE else done
+        return done._replace(total="") if done.gone and done.outcome is LeaseOutcome.APPLIED_LATE else done
 
     patch.setattr(delivery_state, "settled", uncounted)
 
