@@ -69,13 +69,15 @@ class Leasing:
         self._catalog.get(queue_name)
         return self._signal(queue_name).waiter()
 
-    async def wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
+    async def wait(self, queue_name: str, waiter: Waiter, until: int | None, *, aside: bool = False) -> None:
         """Wait until it is time to look again, or until that instant; to be called after a look in vain.
+
+        ``aside``: there is no room for messages; see `Waiter.wait`.
 
         Raises:
             QueueNotFound: the queue went meanwhile, whether or not there is another one of its name.
         """
-        await waiter.wait(until)
+        await waiter.wait(until, aside=aside)
         if waiter.closed:
             raise QueueNotFound(queue_name)
 
