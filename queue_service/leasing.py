@@ -49,9 +49,13 @@ class Leasing:
         self._giving_back = TaskSet()
         catalog.listen(self._queue_changed)
 
-    def ready(self, queue_name: str, at: int | None, count: int = 1) -> None:
-        """``count`` messages of a queue can be delivered at that instant; None: none is on its way."""
-        self._signal(queue_name).ready(at, count)
+    def ready(self, queue_name: str, at: int | None, count: int = 1) -> int:
+        """``count`` messages of a queue can be delivered at that instant; None: none is on its way.
+
+        Returns:
+            How many of those who wait were woken.
+        """
+        return self._signal(queue_name).ready(at, count)
 
     def wake_all(self) -> None:
         """Let everybody who waits look."""

@@ -82,14 +82,15 @@ class ReadySignal:
         elif waiter.woken:
             self._wake(1)
 
-    def ready(self, at: int | None, count: int = 1) -> None:
-        """``count`` messages can be delivered at that instant; None: none is on its way."""
+    def ready(self, at: int | None, count: int = 1) -> int:
+        """``count`` messages can be delivered at that instant; None: none is on its way. How many were woken."""
         if at is None or not self._waiters:
-            return
+            return 0
         if at <= self._clock.now():
-            self._wake(count)
-        elif self._timer is None or at < self._timer_at:
+            return self._wake(count)
+        if self._timer is None or at < self._timer_at:
             self._arm(at)
+        return 0
 
     def wake_all(self) -> None:
         """Let everybody look: the queue is changing or going."""
@@ -117,6 +118,8 @@ class ReadySignal:
         self._timer = None
         self._wake(1)
 
-    def _wake(self, count: int) -> None:
-        for _ in range(min(count, len(self._waiters))):
+    def _wake(self, count: int) -> int:
+        woken = min(count, len(self._waiters))
+        for _ in range(woken):
             self._waiters.popleft().wake()
+        return woken

@@ -34,6 +34,7 @@ class Writer:
     def __init__(self, store: MessageStore) -> None:
         self._store = store
         self._loop = asyncio.get_running_loop()
+        self._submitted: list[_Work] = []
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
         self._troubles: list[Callable[[], None]] = []
@@ -69,18 +70,29 @@ class Writer:
         return await self.submit(verb, follow_up)
 
     def submit(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> "asyncio.Future[R]":
-        """Hand a verb over now; verbs are executed in the order in which they are submitted."""
+        """Hand a verb over; verbs are executed in the order in which they are submitted.
+
+        Those of one turn of the event loop, and of the tasks that these woke, are handed over together.
+        """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(Unavailable("DRAINING", "the broker is stopping"))
         else:
-            self._work.put((verb, future, follow_up))
+            if not self._submitted:
+                self._loop.call_soon(self._hand_over)
+            self._submitted.append((verb, future, follow_up))
         return future
+
+    def _hand_over(self) -> None:
+        for work in self._submitted:
+            self._work.put(work)
+        self._submitted.clear()
 
     async def close(self) -> None:
         """Finish what was submitted and close the store. Safe twice."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._work.put(None)
         await asyncio.to_thread(self._thread.join)
         self._store.close()

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from baton.queue.v1 import queue_pb2, queue_service_pb2
+from baton.queue.v1 import message_pb2, queue_pb2, queue_service_pb2
 from mesh.errors import Unavailable
 from queue_service.redrive import RedriveState
 from queue_service.storage import verbs
@@ -18,7 +18,7 @@ Task = queue_pb2.RedriveTask
 
 
 class LosingStore(MemoryStore):
-    """Does sends, and then cannot say so."""
+    """Does settlements, and then cannot say so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,20 +29,23 @@ class LosingStore(MemoryStore):
         results = super().apply(batch)
         if any(isinstance(verb, verbs.Lease) for verb in batch):
             self.looked.set()
-        if self.losing and any(isinstance(verb, verbs.Send) for verb in batch):
+        if self.losing and any(isinstance(verb, verbs.Settle) for verb in batch):
             raise Unavailable("STORAGE_UNAVAILABLE", "the answer was lost")
         return results
 
 
-async def test_a_message_that_was_stored_without_an_answer_finds_who_waits_for_it() -> None:
+async def test_a_message_that_came_back_without_an_answer_finds_who_waits_for_it() -> None:
     store = LosingStore()
     async with running_broker(store) as broker:
         await broker.create()
+        await broker.send("hello")
+        (given,) = await broker.pull()
+        store.looked.clear()
         waiting = asyncio.create_task(broker.pull(wait=30))
         await asyncio.to_thread(store.looked.wait, 10)
         store.losing = True
 
-        await refused(broker.send("hello"))
+        await refused(broker.settle(message_pb2.Settlement(lease_id=given.lease_id, release=message_pb2.Release())))
 
         async with asyncio.timeout(10):
             (leased,) = await waiting

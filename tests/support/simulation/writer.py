@@ -41,13 +41,16 @@ class SimulatedWriter(Writer):
             gone: asyncio.Future[R] = self._loop.create_future()
             gone.cancel()
             return gone
-        future = super().submit(verb, follow_up)
+        return super().submit(verb, follow_up)
+
+    def _hand_over(self) -> None:
+        super()._hand_over()
         self._stir()
-        return future
 
     async def close(self) -> None:
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._work.put(None)
             self._stir()
         await self._finished.wait()
