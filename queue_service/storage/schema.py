@@ -3,14 +3,16 @@
 Bodies never change and are keyed by queue: a delivery never rewrites one, and a long backlog of one queue does not
 slow another. What changes about a message is a narrow row of its own; the line of each queue is an index over those.
 Counts are kept, not counted. Instants are microseconds (`mesh.clock`); message ids are their 16 bytes.
+
+A change here needs a revision that makes it in the databases that are there: see `CONTRIBUTING.md`.
 """
+
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from mesh.nul_text import any_text
-
-#: Rises with every change of a table below; a database of another version is refused. A new index is made at start.
-VERSION = 1
+from mesh.schema import Schema
 
 METADATA = sa.MetaData()
 
@@ -153,4 +155,13 @@ COUNTERS = sa.Table(
     METADATA,
     sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in LEVELS + TOTALS),
+)
+
+SCHEMA = Schema(
+    "queue_service",
+    METADATA,
+    Path(__file__).with_name("migrations"),
+    newest="0001",
+    claim=2956126550,
+    first_number=1,
 )
