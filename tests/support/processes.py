@@ -22,8 +22,13 @@ ROOT = Path(__file__).resolve().parents[2]
 _PORTS = range(20_000, 32_000)
 _TRIES = 100
 
-# A process that is not there yet must not be kept off for a second by gRPC's own patience.
-_IMPATIENT = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 200))
+# A process that is not there yet must not be kept off for a second by gRPC's own patience, and the connection of
+# another channel to a process that was just killed, which gRPC would share, says nothing about the next one.
+_IMPATIENT = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+    ("grpc.use_local_subchannel_pool", 1),
+)
 
 
 def free_port() -> int:
