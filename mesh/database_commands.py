@@ -12,7 +12,7 @@ from mesh.settings import S, SettingsError, load
 from mesh.telemetry import configure
 
 if TYPE_CHECKING:
-    from mesh.schema import Schema
+    from mesh.schema import Schema, Standing
 
 #: What ``migrate --check`` ends with when there is something to do.
 EXIT_TO_DO = 1
@@ -51,17 +51,11 @@ class DatabaseCommands(Generic[S]):
         # Imported here, like what a backup needs: a service that runs has no use for it.
         from mesh.database import DatabaseError
         from mesh.migration import MigrationError, look, migrate
-        from mesh.schema import refusal
 
         try:
             url = self._settle()
             if chosen.check:
-                found = look(url, self.schema)
-                if not found.usable and not found.migratable:
-                    return _refuse(refusal(found, self.schema))
-                todo = f": to be migrated to revision {self.schema.newest}" if found.migratable else ": nothing to do"
-                sys.stdout.write(f"the database has {found.found}{todo}\n")
-                return EXIT_TO_DO if found.migratable else 0
+                return self._check(look(url, self.schema))
             account = migrate(url, self.schema)
         except SettingsError as error:
             return _refuse(*error.problems)
@@ -71,6 +65,20 @@ class DatabaseCommands(Generic[S]):
             return _refuse(str(error), code=EXIT_FAILED)
         sys.stdout.write(account.told(self.schema) + "\n")
         return 0
+
+    def _check(self, found: "Standing") -> int:
+        from mesh.schema import State, refusal
+
+        if found.state is State.EMPTY:
+            said = "there is no database yet: a start makes it, nothing to do"
+        elif found.migratable:
+            said = f"the database has {found.found}: it is to be migrated to revision {self.schema.newest}"
+        elif found.usable:
+            said = f"the database has {found.found}: nothing to do"
+        else:
+            return _refuse(refusal(found, self.schema))
+        sys.stdout.write(f"{said}\n")
+        return EXIT_TO_DO if found.migratable else 0
 
     def _backup(self, chosen: argparse.Namespace) -> int:
         from mesh.backup import back_up

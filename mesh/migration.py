@@ -93,7 +93,9 @@ class _Migration:
         try:
             self._upgrade(connection)
         except Exception as error:  # of whatever kind a script raises
-            log.exception("a migration failed", action="migration_failed")
+            # What a database says in full quotes rows, as PostgreSQL does of a key that is there twice.
+            shown = None if isinstance(error, sa.exc.DBAPIError) else error
+            log.error("a migration failed", action="migration_failed", reason=_sentence(error), exc_info=shown)
             raise MigrationError(f"the migration failed and changed nothing: {_sentence(error)}") from error
 
     def _upgrade(self, connection: sa.Connection) -> None:
@@ -120,4 +122,6 @@ def _check_references(connection: sa.Connection) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    return str(error.orig) if isinstance(error, sa.exc.DBAPIError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, sa.exc.DBAPIError):
+        return str(error.orig).partition("\n")[0]
+    return f"{type(error).__name__}: {error}"

@@ -120,6 +120,16 @@ def test_the_broker_runs_from_its_wheels_alone(python: Path, tmp_path: Path) -> 
     assert (tmp_path / "data" / "queue.db").exists()
 
 
+def test_the_broker_migrates_its_database_from_its_wheels_alone(python: Path, tmp_path: Path) -> None:
+    settings = {"BATON_DATA_DIR": str(tmp_path / "data")}
+    command = [str(python), "-m", "queue_service", "migrate"]
+
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the database is migrated from nothing to revision ")
+
+
 @pytest.mark.parametrize("absent", ["email_service", "signup_service", "tests", "jinja2", "aiosmtplib", "pytest"])
 def test_where_the_broker_is_installed_nothing_foreign_is(python: Path, tmp_path: Path, absent: str) -> None:
     done = subprocess.run([python, "-c", f"import {absent}"], cwd=tmp_path, env={}, capture_output=True, text=True)

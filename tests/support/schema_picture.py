@@ -38,7 +38,7 @@ def _of_postgresql(connection: sa.Connection) -> Picture:
         "FROM information_schema.columns WHERE table_schema = 'public'",
         "index": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
         "constraint": "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE connamespace = 'public'::regnamespace",
+        "WHERE connamespace = 'public'::regnamespace AND contype <> 'n'",  # those are columns' nullability again
         "sequence": "SELECT sequencename, data_type::text FROM pg_sequences WHERE schemaname = 'public'",
     }
     return {what: sorted(map(tuple, connection.exec_driver_sql(query))) for what, query in queries.items()}

@@ -23,8 +23,8 @@ class Contents:
         return self.look()
 
 
-def first_release(url: str, schema: Schema) -> Contents:
-    """Make the tables in an empty database, with a row in each."""
+def first_tables(url: str, schema: Schema) -> None:
+    """Make the tables in an empty database, with nothing in them but the schema's number."""
     engine = sa.create_engine(url)
     service = schema.service.removesuffix("_service")
     file = Path(__file__).with_name(f"{service}.{engine.dialect.name}.sql")
@@ -32,6 +32,14 @@ def first_release(url: str, schema: Schema) -> Contents:
         for statement in file.read_text().split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def first_release(url: str, schema: Schema) -> Contents:
+    """Make the tables in an empty database, with a row in each."""
+    first_tables(url, schema)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
         found = sa.MetaData()
         found.reflect(connection)
         tables = [table for table in found.sorted_tables if table.name != VERSION_TABLE]
