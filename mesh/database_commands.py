@@ -85,7 +85,7 @@ class DatabaseCommands(Generic[S]):
         from mesh.database import DatabaseError
 
         try:
-            backup = back_up(self._settle(), chosen.file)
+            backup = back_up(self._settle(), chosen.file, without=self.schema.of_one_life)
         except SettingsError as error:
             return _refuse(*error.problems)
         except DatabaseError as error:

@@ -17,6 +17,8 @@ from mesh.telemetry import get_logger
 
 #: How long a table may be kept by others, such as a dump, before the migration gives up and changes nothing.
 PATIENCE = "10s"
+#: What SQLite may keep in memory, in KiB; its own 2 MB make it write pages of a big table many times over.
+CACHE = 64 * 1024
 
 log = get_logger(__name__)
 logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says of each step is said below, in our words
@@ -101,6 +103,8 @@ class _Migration:
     def _upgrade(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+        else:
+            connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE}")
         if self.found.state is State.NUMBERED:
             NUMBERS.drop(connection)
         config = configured(self._schema, connection)

@@ -36,6 +36,7 @@ class Schema:
             each other.
         first_number: what the first release, which had no revisions, has in its databases; they are as the oldest
             revision makes them.
+        of_one_life: tables whose rows a backup leaves out, because a database restored from it lives another life.
     """
 
     service: str
@@ -44,6 +45,7 @@ class Schema:
     newest: str
     claim: int
     first_number: int | None = None
+    of_one_life: tuple[str, ...] = ()
 
 
 class State(Enum):

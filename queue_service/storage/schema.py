@@ -18,6 +18,8 @@ METADATA = sa.MetaData()
 
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
+#: What lease ids are signed with. A backup is without it, and the broker restored from it makes another one: a consumer
+#: that was handed a lease after the backup cannot settle with it what the restored broker hands to somebody else.
 STORE = sa.Table("store", METADATA, sa.Column("secret", sa.LargeBinary(16), nullable=False))
 
 QUEUES = sa.Table(
@@ -164,4 +166,5 @@ SCHEMA = Schema(
     newest="0001",
     claim=2956126550,
     first_number=1,
+    of_one_life=(STORE.name,),
 )
