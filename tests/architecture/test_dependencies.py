@@ -1,5 +1,7 @@
 """Who may import whom. Each rule is shown to bite on a planted line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support.python_source import (
     names,
     read,
 )
+from tests.support.tool import ROOT
 
 # Where the wire is spoken besides mesh: composition roots, servicers, encodings and outgoing calls.
 WIRE = {
@@ -23,6 +26,7 @@ WIRE = {
         "app.py",
         "consumer_servicer.py",
         "declared_queues.py",
+        "delivery_encoding.py",
         "delivery_stream.py",
         "message_encoding.py",
         "peek_encoding.py",
@@ -56,7 +60,17 @@ WIRE |= {
         "wire.py",
     )
 }
-SQL_IN_MESH = {Path("mesh", f"{name}.py") for name in ("database", "nul_text", "outbox_table", "sql_outbox")}
+SQL_IN_MESH = {
+    Path("mesh", f"{name}.py")
+    for name in (
+        *("database", "nul_text", "outbox_table", "sql_outbox", "schema", "sqlite_file", "backup"),
+        *("migration", "migrations/env", "revision_scripts", "table_rewrite"),
+    )
+}
+# What is needed only when a database is migrated, and costs a start its time.
+ALEMBIC_IN_MESH = {
+    Path("mesh", f"{name}.py") for name in ("migration", "migrations/env", "revision_scripts", "table_rewrite")
+}
 # The broker's rules, which know neither how they are called nor where things are kept.
 BROKER_DOMAIN = [
     Path("queue_service", f"{name}.py")
@@ -89,6 +103,11 @@ ENVIRONMENT = ("os.environ", "os.getenv", "os.environb")
 
 def in_storage(module: Path) -> bool:
     return module.parts[1:2] == ("storage",)
+
+
+def is_revision(module: Path) -> bool:
+    """One of them turned columns into the bytes that the edge makes since."""
+    return module.parts[1:3] == ("storage", "migrations")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -129,7 +148,7 @@ def test_what_shows_and_measures_the_mesh_is_imported_by_nothing_in_it() -> None
 
 
 def test_the_wire_is_spoken_only_at_the_edge() -> None:
-    speaking = {module for module in modules(*SERVICES) if imports_protobuf(read(module))}
+    speaking = {module for module in modules(*SERVICES) if imports_protobuf(read(module)) and not is_revision(module)}
 
     assert speaking == WIRE
 
@@ -140,13 +159,28 @@ def test_the_brokers_rules_know_neither_wire_nor_database(module: Path) -> None:
 
 
 def test_sql_is_spoken_only_in_storage() -> None:
-    speaking = {module for module in modules(*PACKAGES) if imports_any(read(module), "sqlalchemy", "sqlite3")}
+    speaking = {
+        module for module in modules(*PACKAGES) if imports_any(read(module), "sqlalchemy", "sqlite3", "alembic")
+    }
 
     assert {module for module in speaking if not in_storage(module)} == SQL_IN_MESH
 
 
+def test_migrations_alone_know_alembic() -> None:
+    knowing = {module for module in modules(*PACKAGES) if imports_any(read(module), "alembic")}
+
+    assert {module for module in knowing if not is_revision(module)} == ALEMBIC_IN_MESH
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_only_runs_loads_no_alembic(service: str) -> None:
+    code = f"import sys, {service}.command_line; sys.exit('alembic' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
 def test_storage_never_speaks_the_wire() -> None:
-    storage = [module for module in modules(*SERVICES) if in_storage(module)]
+    storage = [module for module in modules(*SERVICES) if in_storage(module) and not is_revision(module)]
 
     assert storage
     assert {module for module in storage if imports_protobuf(read(module))} == set()
