@@ -43,19 +43,22 @@ class Database:
         url: an SQLAlchemy URL; an SQLite file is locked against a second process.
         metadata: the tables.
         version: the schema's version in this code; another one in the database is refused.
+        shared: whether several processes may have a PostgreSQL database open at once; an SQLite file never has two.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
 
-    def __init__(self, url: str, metadata: sa.MetaData, version: int) -> None:
+    def __init__(self, url: str, metadata: sa.MetaData, version: int, *, shared: bool = False) -> None:
         self._lock: IO[str] | None = None
         self._claim: sa.Connection | None = None
         try:
             self.engine = _engine(url)
             self._lock = _lock(self.engine.url)
-            self._claim = _claim(self.engine, metadata)
+            self._claim = None if shared else _claim(self.engine, metadata)
             with self.engine.begin() as connection:
+                if shared:
+                    _take_turns(connection, metadata)
                 _ensure_schema(connection, metadata, version)
         except (exc.SQLAlchemyError, ImportError, ValueError) as error:  # the latter two: no driver, no port number
             self.close()
@@ -129,7 +132,7 @@ def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
     if engine.dialect.name != "postgresql":
         return None
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    key = zlib.crc32(",".join(sorted(metadata.tables)).encode())
+    key = _key(metadata)
     try:
         connection.exec_driver_sql(f"SET lock_timeout = '{CLAIM_WAIT}s'")
         connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
@@ -138,6 +141,16 @@ def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
         connection.close()
         raise DatabaseError(f"database {engine.url.database} is in use by another process") from error
     return connection
+
+
+def _take_turns(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """Of those who open a shared database at the same time, only one makes its tables."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_key(metadata))))
+
+
+def _key(metadata: sa.MetaData) -> int:
+    return zlib.crc32(",".join(sorted(metadata.tables)).encode())
 
 
 def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:

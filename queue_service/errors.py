@@ -5,7 +5,7 @@ BatonError (mesh.errors)
 |-- AlreadyExists       QueueExists, DeduplicationIdReused, RequestIdReused, RedriveTaskExists
 |-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased,
 |                       RedriveFailed
-|-- Aborted             EtagMismatch, RedriveUnderWay
+|-- Aborted             EtagMismatch, RedriveUnderWay, CatalogMoved
 `-- ResourceExhausted   BacklogFull
 """
 
@@ -171,3 +171,10 @@ class BacklogFull(ResourceExhausted):
             retry_delay=BACKLOG_RETRY_DELAY,
             metadata={"queue": name, "limit": limit},
         )
+
+
+class CatalogMoved(Aborted):
+    """Another node changed a queue meanwhile: what was decided has to be decided anew."""
+
+    def __init__(self) -> None:
+        super().__init__("CATALOG_MOVED", "queues were changed at the same time", retry_delay=BACKLOG_RETRY_DELAY)

@@ -25,6 +25,10 @@ class MessageStore(Protocol):
         """
 
     @property
+    def version(self) -> int:
+        """That of queues and redrive tasks as of the last `apply`; 0 where nobody else changes them."""
+
+    @property
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name, as of the last `apply`."""
 

@@ -20,6 +20,8 @@ from queue_service.storage.selection import Effects, check_backlog
 class MemoryStore:
     """A message store of plain dictionaries; see `queue_service.storage.base`."""
 
+    version = 0
+
     def __init__(self) -> None:
         self.secret = secrets.token_bytes(16)
         self._contents: dict[str, MemoryQueue] = {}
