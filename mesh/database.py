@@ -24,6 +24,14 @@ CLAIM_WAIT = 5
 
 # A failed statement's error would quote what it was given, a runner's name and address among it, and errors are logged.
 _DISCREET = {"hide_parameters": True}
+# Whoever shares a database finds out within seconds that it is out of reach (libpq's words for that).
+_WATCHFUL = {
+    "connect_timeout": "3",
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 _FULL = ("database or disk is full", "No space left")
 
 
@@ -53,7 +61,7 @@ class Database:
         self._lock: IO[str] | None = None
         self._claim: sa.Connection | None = None
         try:
-            self.engine = _engine(url)
+            self.engine = _engine(url, shared=shared)
             self._lock = _lock(self.engine.url)
             self._claim = None if shared else _claim(self.engine, metadata)
             with self.engine.begin() as connection:
@@ -90,8 +98,10 @@ def translated() -> Iterator[None]:
         raise Unavailable("STORAGE_UNAVAILABLE", "the storage cannot be used", retry_delay=RETRY_DELAY) from error
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, *, shared: bool) -> sa.Engine:
     parsed = sa.make_url(url)
+    if shared and parsed.get_driver_name() == "psycopg":
+        parsed = parsed.set(query={**_WATCHFUL, **parsed.query})
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, **_DISCREET)
     if parsed.database:

@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mesh.errors import BatonError, Unavailable
@@ -25,7 +26,16 @@ R = TypeVar("R")
 MAX_GROUP = 256
 
 FollowUp = Callable[[R], None]
-_Work = tuple[Verb[Any], "asyncio.Future[Any]", FollowUp[Any] | None]
+_Work = tuple[Verb[Any] | None, "asyncio.Future[Any]", FollowUp[Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Queues and redrive tasks as the store has them, and their version; 0 where nobody else changes them."""
+
+    version: int
+    queues: Mapping[str, Queue]
+    redrive_tasks: Mapping[str, RedriveTask]
 
 
 class Writer:
@@ -36,18 +46,29 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self._listeners: list[Callable[[Definitions], None]] = []
+        self._troubles: list[Callable[[], None]] = []
+        self._version = store.version
+        self._in_trouble = False
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
 
     @property
-    def queues(self) -> Mapping[str, Queue]:
-        """Every queue, by its name, as the store has it; to be read before the first verb."""
-        return self._store.queues
+    def definitions(self) -> Definitions:
+        """What the store has; to be read before the first verb."""
+        return Definitions(self._store.version, self._store.queues, self._store.redrive_tasks)
 
-    @property
-    def redrive_tasks(self) -> Mapping[str, RedriveTask]:
-        """Every redrive task, by its id, as the store has it; to be read before the first verb."""
-        return self._store.redrive_tasks
+    def listen(self, listener: Callable[[Definitions], None]) -> None:
+        """Be told what the store has when its version moved, before anybody is answered."""
+        self._listeners.append(listener)
+
+    def listen_for_trouble(self, listener: Callable[[], None]) -> None:
+        """Be told when the storage works again after it failed: some of what was refused may be stored."""
+        self._troubles.append(listener)
+
+    async def refresh(self) -> None:
+        """See what others changed; raises Unavailable, when the storage fails."""
+        await self._submit(None, None)
 
     async def execute(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> R:
         """The verb's result, once it is durable.
@@ -62,6 +83,9 @@ class Writer:
 
     def submit(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> "asyncio.Future[R]":
         """Hand a verb over now; verbs are executed in the order in which they are submitted."""
+        return self._submit(verb, follow_up)
+
+    def _submit(self, verb: Verb[R] | None, follow_up: FollowUp[R] | None) -> "asyncio.Future[R]":
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(Unavailable("DRAINING", "the broker is stopping"))
@@ -69,19 +93,25 @@ class Writer:
             self._work.put((verb, future, follow_up))
         return future
 
-    async def close(self) -> None:
-        """Finish what was submitted and close the store. Safe twice."""
+    async def finish(self) -> None:
+        """Finish what was submitted and take nothing more. Safe twice."""
         if not self._closed:
             self._closed = True
             self._work.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    async def close(self) -> None:
+        """Finish what was submitted and close the store. Safe twice."""
+        await self.finish()
         self._store.close()
 
     def _run(self) -> None:
         while (first := self._work.get()) is not None:
             group, last = self._gather(first)
             results = self._apply([verb for verb, _, _ in group])
-            self._loop.call_soon_threadsafe(_resolve, group, results)
+            moved = self.definitions if self._store.version != self._version else None
+            self._version = self._store.version
+            self._loop.call_soon_threadsafe(self._tell, group, results, moved)
             if last:
                 return
 
@@ -97,15 +127,34 @@ class Writer:
             group.append(work)
         return group, False
 
-    def _apply(self, verbs: list[Verb[Any]]) -> list[Any]:
+    def _tell(self, group: Sequence[_Work], results: Sequence[Any], moved: Definitions | None) -> None:
+        if moved is not None:
+            _call_all(self._listeners, moved)
+        _resolve(group, results)
+        failed = any(isinstance(result, Unavailable) for result in results)
+        if self._in_trouble and not failed:
+            _call_all(self._troubles)
+        self._in_trouble = failed
+
+    def _apply(self, verbs: list[Verb[Any] | None]) -> list[Any]:
+        """The results of a group, with None for what only wanted to see what others changed."""
         try:
-            return self._store.apply(verbs)
+            done = iter(self._store.apply([verb for verb in verbs if verb is not None]))
         except BatonError as error:
             log.error("the storage failed", action="storage_failed", reason=error.reason, exc_info=error.__cause__)
             return [error] * len(verbs)
         except Exception as error:  # the thread must outlive a fault of ours; the callers are told
             log.error("the store failed in a way nobody foresaw", action="store_failed", exc_info=error)
             return [error] * len(verbs)
+        return [None if verb is None else next(done) for verb in verbs]
+
+
+def _call_all(listeners: Sequence[Callable[..., None]], *arguments: Any) -> None:
+    for listener in listeners:
+        try:
+            listener(*arguments)
+        except Exception as error:  # of whatever kind: callers wait for their answers behind this
+            log.error("a listener failed", action="listener_failed", exc_info=error)
 
 
 def _resolve(group: Sequence[_Work], results: Sequence[Any]) -> None:

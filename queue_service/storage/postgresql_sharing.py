@@ -53,6 +53,9 @@ SETTINGS = (
     "SET tcp_keepalives_interval = 2",
     "SET tcp_keepalives_count = 3",
 )
+_LOCK_ALL_KEYS = sa.text(
+    f"SELECT count(pg_advisory_xact_lock({KEY_LOCK}, n)) FROM generate_series(0, {BUCKETS - 1}) AS n"  # noqa: S608
+)
 NOW = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 
 _COLUMNS = LEVELS + TOTALS
@@ -142,15 +145,19 @@ class SharedPostgresql(Sharing):
             time.sleep(self._chance.uniform(0, min(LONGEST_PAUSE, 0.002 * 2**number)))
         raise AssertionError("unreachable")
 
+    def ends_all(self, error: Exception) -> bool:
+        """Whether the database is away: to try each verb by itself would be in vain, and take long."""
+        return isinstance(error, NotANode | OutcomeUnknown) or trouble(error) is Trouble.LOST
+
     def hold_keys(self, begun: Begun, queue: Queue, keys: AbstractSet[str]) -> None:
         """Take the locks of ordering keys that this transaction has not taken yet."""
         if wanted := {bucket(queue.number, key) for key in keys} - self._held:
-            begun.connection.exec_driver_sql(_locking(KEY_LOCK, wanted))
+            _last_row(begun.connection, _locking(KEY_LOCK, wanted))
             self._held |= wanted
 
     def hold_all_keys(self, begun: Begun) -> None:
         """Take the lock of every ordering key."""
-        begun.connection.exec_driver_sql(_locking(KEY_LOCK, range(BUCKETS)))
+        begun.connection.execute(_LOCK_ALL_KEYS)
 
     def raise_counts(self, begun: Begun, rows: Sequence[dict[str, int]]) -> None:
         """Add to this node's own counts: nodes that wrote the same row would wait for each other."""
@@ -194,9 +201,9 @@ class SharedPostgresql(Sharing):
             locks.append(_locking(KEY_LOCK, self._held))
         if requests := {_digest(verb) for verb in batch if isinstance(verb, verbs.Lease) and verb.request_id}:
             locks.append(_locking(REQUEST_LOCK, requests))
-        alive = f"EXISTS (SELECT FROM nodes WHERE number = {self.node} AND NOT dead)" if self.node else "true"
+        alive = f"EXISTS (SELECT FROM nodes WHERE number = {self.node})" if self.node else "true"
         look = f"SELECT version, {NOW}, {alive} FROM store"  # noqa: S608  # numbers of ours, and no text of a caller's
-        version, now, counts = _last_row(connection, "; ".join(["BEGIN", *locks, look]))
+        version, now, counts = _last_row(connection, "; ".join(("BEGIN", *locks, look)))
         if not counts:
             raise NotANode
         return Begun(connection, version, now if self._keeps_time else None)
@@ -241,11 +248,10 @@ def _digest(verb: verbs.Lease) -> int:
 
 def _locking(kind: int, numbers: Iterable[int]) -> str:
     """Always in the same order, so that two who want the same locks do not wait for each other."""
-    listed = ",".join(str(number) for number in sorted(numbers))
-    return f"SELECT pg_advisory_xact_lock({kind}, n) FROM unnest('{{{listed}}}'::int[]) AS n"
+    return "; ".join(f"SELECT pg_advisory_xact_lock({kind}, {number})" for number in sorted(numbers))
 
 
-def _last_row(connection: sa.Connection, statements: str) -> tuple[int, int, bool]:
+def _last_row(connection: sa.Connection, statements: str) -> Any:
     """Several statements in one round trip; the only row of the last of them.
 
     Each sees what was committed before it began, so the last one sees all that the locks before it waited for.
@@ -255,10 +261,9 @@ def _last_row(connection: sa.Connection, statements: str) -> tuple[int, int, boo
         cursor.execute(statements)
         while cursor.nextset():
             pass
-        found: Any = cursor.fetchone()
+        found = cursor.fetchone()
     except connection.dialect.loaded_dbapi.Error as error:
         raise exc.DBAPIError(None, None, error, hide_parameters=True) from error
     finally:
         cursor.close()
-    version, now, counts = found
-    return version, now, counts
+    return found

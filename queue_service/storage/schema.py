@@ -174,7 +174,6 @@ NODES = sa.Table(
     # The version of queues and redrive tasks that it goes by.
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("leaving", sa.Boolean, nullable=False),
-    sa.Column("dead", sa.Boolean, nullable=False),
 )
 
 #: What one node does for all: the push of a queue, a redrive task.

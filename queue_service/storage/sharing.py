@@ -55,6 +55,10 @@ class Sharing:
         """What ``attempt``, a whole transaction, returns; tried again where others were in its way."""
         return attempt()
 
+    def ends_all(self, error: Exception) -> bool:
+        """Whether what failed a transaction of many verbs would fail each of them."""
+        return False
+
     def hold_keys(self, begun: Begun, queue: Queue, keys: AbstractSet[str]) -> None:
         """Let nobody else change who is first of these ordering keys before the transaction ends."""
 

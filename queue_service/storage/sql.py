@@ -13,7 +13,7 @@ from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.storage import schema, verbs
 from queue_service.storage.disk_room import DiskRoom
-from queue_service.storage.postgresql_sharing import CATALOG_LOCK, NotANode, OutcomeUnknown, SharedPostgresql
+from queue_service.storage.postgresql_sharing import CATALOG_LOCK, SharedPostgresql
 from queue_service.storage.sharing import Begun, Sharing, Unshared
 from queue_service.storage.sql_lease import lease
 from queue_service.storage.sql_peek import newest_id, peek, purge
@@ -73,10 +73,8 @@ class SqlStore:
         with translated():
             try:
                 return self.sharing.repeated(lambda: self._apply(batch))
-            except (NotANode, OutcomeUnknown):
-                raise
-            except Exception:  # of whatever kind: it may be one verb's own, and is that one's alone then
-                if len(batch) == 1:
+            except Exception as error:  # of whatever kind: it may be one verb's own, and is that one's alone then
+                if len(batch) == 1 or self.sharing.ends_all(error):
                     raise
         return [result for verb in batch for result in self._alone(verb)]
 

@@ -29,8 +29,8 @@ def read_tasks(connection: sa.Connection) -> dict[str, RedriveTask]:
 def redrive(transaction: Transaction, verb: verbs.Redrive) -> verbs.Redriven:
     """Move some of a task's messages; see `verbs.Redrive`."""
     effects, stored = Effects(), _stored(transaction, verb.task)
-    if verb.look and stored is not None:
-        return verbs.Redriven(stored, effects.settled())
+    if verb.look:
+        return verbs.Redriven(stored or verb.task, effects.settled())
     task = verb.task if stored is None else _going_on(stored, verb.task)
     if stored is None:
         _refuse_rival(transaction, task)
