@@ -133,7 +133,7 @@ class Redriver:
         """Run a task, if it is to be run and here."""
         key = task.redrive_task_id
         if task.state is RedriveState.RUNNING:
-            self._duties.take_on(_duty(key), lambda: self._begin(self._tasks[key]), lambda: self._halt(key))
+            self._duties.take_on(_duty(key), lambda: self._begin(self._tasks[key]), lambda _: self._halt(key))
 
     def _refuse_rival(self, task: RedriveTask) -> None:
         if task.redrive_task_id in self._tasks:

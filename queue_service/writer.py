@@ -48,7 +48,7 @@ class Writer:
         self._closed = False
         self._listeners: list[Callable[[Definitions], None]] = []
         self._troubles: list[Callable[[], None]] = []
-        self._version = store.version
+        self._version = self._told = store.version
         self._in_trouble = False
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
@@ -57,6 +57,11 @@ class Writer:
     def definitions(self) -> Definitions:
         """What the store has; to be read before the first verb."""
         return Definitions(self._store.version, self._store.queues, self._store.redrive_tasks)
+
+    @property
+    def version(self) -> int:
+        """That of what the listeners were told last."""
+        return self._told
 
     def listen(self, listener: Callable[[Definitions], None]) -> None:
         """Be told what the store has when its version moved, before anybody is answered."""
@@ -129,6 +134,7 @@ class Writer:
 
     def _tell(self, group: Sequence[_Work], results: Sequence[Any], moved: Definitions | None) -> None:
         if moved is not None:
+            self._told = moved.version
             _call_all(self._listeners, moved)
         _resolve(group, results)
         failed = any(isinstance(result, Unavailable) for result in results)

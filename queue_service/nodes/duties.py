@@ -2,17 +2,20 @@
 
 from collections.abc import Awaitable, Callable
 
+#: Ends a duty because another process goes on with it: at once, or when what is under way has ended.
+End = Callable[[bool], Awaitable[None]]
+
 
 class Duties:
     """The duties of a process that has no others beside it: all there are."""
 
-    def take_on(self, duty: str, begin: Callable[[], None], end: Callable[[], Awaitable[None]]) -> None:
+    def take_on(self, duty: str, begin: Callable[[], None], end: End) -> None:
         """Do a duty, now or as soon as it is this process's.
 
         Args:
             duty: its name.
             begin: begins it; again after each ``end``.
-            end: ends it, because another process goes on with it.
+            end: ends it.
         """
         begin()
 
@@ -22,3 +25,7 @@ class Duties:
     def elsewhere(self, duty: str) -> bool:
         """Whether another process does it, as far as is known."""
         return False
+
+    def certain(self) -> bool:
+        """Whether no other process can have taken the duties over unnoticed."""
+        return True

@@ -105,6 +105,11 @@ class SharedPostgresql(Sharing):
         self.node = 0
 
     @property
+    def engine(self) -> sa.Engine:
+        """That of the database."""
+        return self._engine
+
+    @property
     def holder(self) -> int:
         """The number that leases attached to this process bear."""
         return self.node or 1
