@@ -73,7 +73,7 @@ class QueueApplication:
         self.broker.leasing.tell = self._node.tell_ready
         self._rules = FieldRules(self.packages)
         self._pushers = Pushers(self.broker, self._rules, clock, identifiers, self._node.duties)
-        self._redriver = Redriver(self.broker, self._writer, clock, identifiers, self._node.duties)
+        self._redriver = Redriver(self.broker, self._writer, clock, identifiers, self._node.duties, self._node.spread)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the three services."""

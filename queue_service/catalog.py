@@ -27,6 +27,8 @@ T = TypeVar("T")
 #: Times that a change is decided anew because another node was quicker.
 TRIES = 20
 
+#: Waits until whoever else uses the store goes by a version of it.
+Spread = Callable[[int], Awaitable[None]]
 #: Told of each change: the queue as it was and as it is; None where there was or is none.
 Listener = Callable[[Queue | None, Queue | None], None]
 
@@ -40,7 +42,7 @@ class Catalog:
         spread: waits until whoever else uses the store goes by a version of it.
     """
 
-    def __init__(self, writer: Writer, clock: Clock, spread: Callable[[int], Awaitable[None]] | None = None) -> None:
+    def __init__(self, writer: Writer, clock: Clock, spread: Spread | None = None) -> None:
         self._writer, self._clock, self._spread = writer, clock, spread
         self._queues: dict[str, Queue] = {}
         self._version = 0

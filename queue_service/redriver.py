@@ -9,6 +9,7 @@ from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet, begin_loop
 from mesh.telemetry import get_logger
 from queue_service.broker import Broker
+from queue_service.catalog import Spread
 from queue_service.errors import RedriveTaskExists, RedriveTaskNotFound, RedriveUnderWay
 from queue_service.nodes.duties import Duties
 from queue_service.queue_definition import DAY, Queue
@@ -34,11 +35,19 @@ class Redriver:
         clock: the time.
         identifiers: name what its maker has not named.
         duties: which of the tasks are this process's to run.
+        spread: waits until whoever else uses the store knows of a task, or of its end.
     """
 
     def __init__(
-        self, broker: Broker, writer: Writer, clock: Clock, identifiers: Identifiers, duties: Duties | None = None
+        self,
+        broker: Broker,
+        writer: Writer,
+        clock: Clock,
+        identifiers: Identifiers,
+        duties: Duties | None = None,
+        spread: Spread | None = None,
     ) -> None:
+        self._spread_version = spread
         self._broker, self._writer, self._clock, self._identifiers = broker, writer, clock, identifiers
         self._duties = duties or Duties()
         self._tasks: dict[str, RedriveTask] = {}
@@ -108,6 +117,7 @@ class Redriver:
         task = self.get(redrive_task_id)
         if task.state is RedriveState.RUNNING:
             await self._step(replace(task, state=RedriveState.CANCELLED), 0)
+            await self._spread()
         return self.get(redrive_task_id)
 
     async def _store(self, task: RedriveTask) -> None:
@@ -118,6 +128,11 @@ class Redriver:
             del self._tasks[task.redrive_task_id]
             raise
         self._offer(task)
+        await self._spread()
+
+    async def _spread(self) -> None:
+        if self._spread_version is not None:
+            await self._spread_version(self._writer.version)
 
     def _take_over(self, found: Definitions) -> None:
         for key, task in found.redrive_tasks.items():

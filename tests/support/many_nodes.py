@@ -26,8 +26,9 @@ class RunningNode(RunningBroker):
 
     @property
     def number(self) -> int:
-        assert self.membership is not None
-        return self.membership.number
+        """What its transactions go by."""
+        assert self.sharing is not None
+        return self.sharing.node
 
 
 @asynccontextmanager
