@@ -18,7 +18,9 @@ def claims(duties: Collection[str], owners: Mapping[str, int], nodes: Collection
         return frozenset()
     load = Counter(owners.get(duty, 0) for duty in duties)
     free = sorted(duty for duty in duties if owners.get(duty) not in nodes)
-    room = ceil(len(duties) / len(nodes)) - load[me]
+    least = len(duties) // len(nodes)
+    poor = any(load[node] < least for node in nodes)
+    room = (least if poor else ceil(len(duties) / len(nodes))) - load[me]
     first = sorted(nodes).index(me) * max(1, room)  # so that not all of them try to get the same ones
     return frozenset(free[(first + number) % len(free)] for number in range(min(max(0, room), len(free))))
 
