@@ -1,5 +1,6 @@
 """Nodes that err about the time, are taken for dead, or never hear what became of a commit."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from mesh.clock import SECOND, SystemClock
 from queue_service.nodes.picture import Note
 from queue_service.settlement import LeaseOutcome
 from queue_service.storage import verbs
-from queue_service.storage.postgresql_sharing import NotANode, OutcomeUnknown
+from queue_service.storage.postgresql_sharing import NODE_LOCK, NotANode, OutcomeUnknown
 from tests.support.broker_store import BrokerStore, texts
 from tests.support.postgres import emptied
 from tests.support.stores_at_once import StoreOfNode, nodes
@@ -42,6 +43,19 @@ def timed(url: str) -> Iterator[list[BrokerStore]]:
 def store_of(node: BrokerStore) -> StoreOfNode:
     assert isinstance(node.store, StoreOfNode)
     return node.store
+
+
+def cut_off(node: BrokerStore) -> None:
+    """Close the connection of its heart, and wait until the server has noticed."""
+    store = store_of(node)
+    store.membership.close()
+    held = f"SELECT count(*) FROM pg_locks WHERE classid = {NODE_LOCK} AND objid = {store.sharing.node}"
+    with store.sharing.engine.connect() as connection:
+        for _ in range(1_000):
+            if not connection.exec_driver_sql(held).scalar_one():
+                return
+            time.sleep(0.01)
+    raise AssertionError("the server keeps the lock of a node whose connection was closed")
 
 
 @pytest.mark.parametrize("minutes", [-5, 5])
@@ -75,7 +89,7 @@ def test_a_node_that_was_struck_off_changes_nothing_any_more(pair: list[BrokerSt
     dead.send("a", "b")
     (held,) = dead.lease(1, attached=True).deliveries
     number, seen_at = store_of(dead).sharing.node, 1 << 62
-    store_of(dead).membership.close()
+    cut_off(dead)
 
     assert store_of(other).membership.bury(number, seen_at)
 
@@ -106,7 +120,7 @@ def test_a_node_that_comes_back_to_its_place_is_not_held_up_by_itself(url: str, 
     before.send("a")
     assert before.lease(attached=True).deliveries
     store = store_of(before)
-    store.membership.close()
+    cut_off(before)
 
     store.sharing.node = store.membership.join()
 
