@@ -129,14 +129,18 @@ class Node(Alone):
 
     async def _beat_safely(self) -> None:
         try:
-            await self._beat()
-        except NotANode:
-            await self._begin_anew()
+            await self._beat_or_begin_anew()
         except BatonError as error:
             self._obituary.forget()  # while nobody's heartbeat can be seen, nobody is silent
             log.warning("no heartbeat", action="heartbeat_failed", reason=error.reason)
         except Exception as error:  # of whatever kind: a node without a heart is taken for dead
             log.error("a heartbeat failed", action="heartbeat_failed", exc_info=error)
+
+    async def _beat_or_begin_anew(self) -> None:
+        try:
+            await self._beat()
+        except NotANode:
+            await self._begin_anew()
 
     async def _beat(self) -> None:
         around, me = self._around, self._membership.number
