@@ -43,8 +43,8 @@ class MessageStore(Protocol):
             For each verb its result, or the BatonError that refused it; a refused verb changed nothing.
 
         Raises:
-            Unavailable, ResourceExhausted: the storage failed; none of the verbs happened, unless the answer to a commit
-                was lost: then nobody knows.
+            Unavailable, ResourceExhausted: the storage failed; none of the verbs happened, unless the answer to a
+                commit was lost: then nobody knows.
         """
 
     def close(self) -> None:

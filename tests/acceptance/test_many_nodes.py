@@ -14,7 +14,7 @@ from tests.support.node_processes import NodeProcesses
 from tests.support.postgres import emptied
 
 TORTURE = bool(os.environ.get("BATON_TORTURE"))
-NODES, CLIENTS, MESSAGES, KILLS, FREEZES = (4, 8, 20_000, 40, 6) if TORTURE else (3, 3, 800, 3, 1)
+NODES, CLIENTS, MESSAGES, KILLS, FREEZES = (4, 8, 20_000, 40, 6) if TORTURE else (3, 3, 500, 3, 1)
 # Seconds between two kills, and of a freeze: three times the leases of the load.
 BREATH = (0.5, 6.0) if TORTURE else (0.3, 1.0)
 FREEZE = 6.0
