@@ -63,6 +63,11 @@ class _SystemTimer:
         self._handle.cancel()
 
 
+def steady() -> int:
+    """Microseconds of a clock that nobody sets: only the difference between two of its instants means anything."""
+    return time.monotonic_ns() // 1_000
+
+
 async def sleep_until(clock: Clock, when: int) -> None:
     """Wait until ``clock`` says ``when``."""
     reached = asyncio.Event()

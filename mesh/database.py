@@ -25,6 +25,14 @@ CLAIM_WAIT = 5
 
 # A failed statement's error would quote what it was given, a runner's name and address among it, and errors are logged.
 _DISCREET = {"hide_parameters": True}
+# Whoever shares a database finds out within seconds that it is out of reach (libpq's words for that).
+_WATCHFUL = {
+    "connect_timeout": "3",
+    "tcp_user_timeout": "5000",
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 _FULL = ("database or disk is full", "No space left")
 
 
@@ -49,21 +57,29 @@ class Database:
         url: an SQLAlchemy URL; an SQLite file is locked against a second process.
         schema: the tables and their revision; they are made in an empty database, and another revision is refused.
         prepare: what is done instead, in one transaction, with foreign keys not yet enforced by SQLite.
+        shared: whether several processes may have a PostgreSQL database open at once; an SQLite file never has two.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
 
-    def __init__(self, url: str, schema: Schema, *, prepare: Callable[[sa.Connection], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        schema: Schema,
+        *,
+        prepare: Callable[[sa.Connection], None] | None = None,
+        shared: bool = False,
+    ) -> None:
         self._lock: IO[str] | None = None
         self._claim: sa.Connection | None = None
         try:
-            self.engine = _engine(url, foreign_keys=prepare is None)
+            self.engine = _engine(url, foreign_keys=prepare is None, shared=shared)
             self._lock = _lock(self.engine.url)
-            self._claim = _claim(self.engine, schema.claim)
+            self._claim = _claim(self.engine, schema.claim, shared=shared)
             with self.engine.begin() as connection:
                 if prepare is None:
-                    _ensure_schema(connection, schema)
+                    _ensure_schema(connection, schema, shared=shared)
                 else:
                     prepare(connection)
         except (exc.SQLAlchemyError, ImportError, ValueError) as error:  # the latter two: no driver, no port number
@@ -96,8 +112,10 @@ def translated() -> Iterator[None]:
         raise Unavailable("STORAGE_UNAVAILABLE", "the storage cannot be used", retry_delay=RETRY_DELAY) from error
 
 
-def _engine(url: str, *, foreign_keys: bool) -> sa.Engine:
+def _engine(url: str, *, foreign_keys: bool, shared: bool) -> sa.Engine:
     parsed = sa.make_url(url)
+    if shared and parsed.get_driver_name() == "psycopg":
+        parsed = parsed.set(query={**_WATCHFUL, **parsed.query})
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, **_DISCREET)
     if parsed.database:
@@ -130,17 +148,20 @@ def _lock(url: sa.URL) -> IO[str] | None:
     return lock
 
 
-def _claim(engine: sa.Engine, key: int) -> sa.Connection | None:
+def _claim(engine: sa.Engine, key: int, *, shared: bool) -> sa.Connection | None:
     """PostgreSQL's lock against a second process: it lasts as long as the connection that holds it.
+
+    Those who share a database hold it together; a migration then finds it held.
 
     The server may take a moment to notice that a process before this one has gone, so it is waited for a little.
     """
     if engine.dialect.name != "postgresql":
         return None
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+    lock = sa.func.pg_advisory_lock_shared if shared else sa.func.pg_advisory_lock
     try:
         connection.exec_driver_sql(f"SET lock_timeout = '{CLAIM_WAIT}s'")
-        connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
+        connection.execute(sa.select(lock(key)))
     except exc.OperationalError as error:
         connection.invalidate()
         connection.close()
@@ -148,7 +169,9 @@ def _claim(engine: sa.Engine, key: int) -> sa.Connection | None:
     return connection
 
 
-def _ensure_schema(connection: sa.Connection, schema: Schema) -> None:
+def _ensure_schema(connection: sa.Connection, schema: Schema, *, shared: bool) -> None:
+    if shared and connection.dialect.name == "postgresql":  # of those who open it at the same time one makes the tables
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(-schema.claim)))
     found = standing(connection, schema)
     if found.state is State.EMPTY:
         create(connection, schema)

@@ -1,16 +1,16 @@
 """The broker: sends, deliveries and settlements of every queue, over a store that makes them durable."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from mesh.clock import SECOND, Clock, Timer
+from mesh.clock import MILLISECOND, SECOND, Clock, Timer
 from mesh.identifier import Identifiers
 from mesh.telemetry import get_logger
 from queue_service.admission import admit_all
 from queue_service.backlog import Backlog
 from queue_service.catalog import Catalog
-from queue_service.errors import QueueIsPushed
+from queue_service.errors import CutOff, QueueIsPushed, QueueNotFound
 from queue_service.lease_id import LeaseIds
 from queue_service.leasing import Leasing
 from queue_service.message import Delivery, NewMessage
@@ -38,14 +38,34 @@ log = get_logger(__name__)
 PUSH_MARGIN = 2 * SECOND
 #: Wait after the storage failed before the queues are looked at for what it did all the same.
 DOUBT_WAIT = SECOND
+#: How long a push waits, if another process may have taken it over, before it asks again.
+UNCERTAIN = 100 * MILLISECOND
 
 
 class Broker:
-    """Everything a servicer or a pusher may ask of the queues."""
+    """Everything a servicer or a pusher may ask of the queues.
+
+    Args:
+        catalog: the queues.
+        writer: the way to the store.
+        lease_ids: what consumers see of leases.
+        clock: the time.
+        identifiers: of messages.
+        shared: whether other processes use the store too.
+    """
 
     def __init__(
-        self, catalog: Catalog, writer: Writer, lease_ids: LeaseIds, clock: Clock, identifiers: Identifiers
+        self,
+        catalog: Catalog,
+        writer: Writer,
+        lease_ids: LeaseIds,
+        clock: Clock,
+        identifiers: Identifiers,
+        *,
+        shared: bool = False,
     ) -> None:
+        self._shared = shared
+        self._cut_off = asyncio.Event()
         self.catalog = catalog
         self.lease_ids = lease_ids
         self._writer = writer
@@ -62,11 +82,36 @@ class Broker:
 
     async def start(self) -> None:
         """End, in every queue, what ended while the broker was away and what its last run held for calls of its own."""
+        await self._end_everywhere(restarted=True)
+
+    async def look(self) -> None:
+        """Make up for what may have been missed: look at every queue, and take back what no process holds any more.
+
+        Raises:
+            Unavailable: the storage failed.
+        """
+        await self._end_everywhere(restarted=self._shared)
+        self.leasing.wake_all()
+
+    async def _end_everywhere(self, *, restarted: bool) -> None:
         for queue in self.catalog.page("", 1 << 30)[0]:
-            settled = await self._writer.execute(Expire(queue.name, self._clock.now(), restarted=True))
+            try:
+                settled = await self._writer.execute(Expire(queue.name, self._clock.now(), restarted=restarted))
+            except QueueNotFound:
+                continue
             self.follow_up(queue.name, settled)
             if settled.next_at is not None:
                 self._reaper.note(queue.name, settled.next_at)
+
+    async def until_cut_off(self) -> None:
+        """Wait until leases that were attached before count no more; raises CutOff then."""
+        await self._cut_off.wait()
+        raise CutOff
+
+    def cut_off(self) -> None:
+        """Others have given back what is attached here."""
+        self._cut_off.set()
+        self._cut_off = asyncio.Event()
 
     def drain(self) -> None:
         """Let every waiting pull answer with what there is."""
@@ -96,7 +141,7 @@ class Broker:
         admitted = admit_all(messages, queue, self._identifiers, now, path)
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
         at_once = len(admitted) - len(later)
-        at_once -= self.leasing.ready(queue_name, now, at_once) if at_once else 0
+        at_once -= self.leasing.heard(queue_name, now, at_once) if at_once else 0
 
         def sent(_: object) -> None:
             if at_once:
@@ -121,11 +166,19 @@ class Broker:
                     return leased
                 await self.leasing.wait(pull.queue, waiter, deadline)
 
-    async def next_batch(self, queue: Queue, limit: int, linger: int, consumer_instance: str) -> tuple[Delivery, ...]:
-        """Lease a batch to push, waiting for as long as there is none; empty once the broker drains."""
+    async def next_batch(
+        self, queue: Queue, limit: int, linger: int, consumer_instance: str, certain: Callable[[], bool] | None = None
+    ) -> tuple[Delivery, ...]:
+        """Lease a batch to push, waiting for as long as there is none; empty once the broker drains.
+
+        Nothing is leased while it is not ``certain`` that the queue is this process's to push.
+        """
         with self.leasing.waiting(queue.name) as waiter:
             while not self.draining.is_set():
                 now = self._clock.now()
+                if certain is not None and not certain():
+                    await self.leasing.wait(queue.name, waiter, now + UNCERTAIN)
+                    continue
                 until = push_lease_end(queue, now)
                 verb = Lease(queue.name, now, until, limit, MAX_WIRE_BYTES, linger, consumer_instance, attached=True)
                 leased = await self.leasing.lease(self.catalog.get(queue.name), verb)

@@ -8,35 +8,52 @@ from typing import TypeVar
 from mesh.clock import Clock
 from mesh.task_set import TaskSet
 from mesh.telemetry import get_logger
-from queue_service.errors import DeadLetterCycle, DeadLetterQueueInUse, EtagMismatch, QueueExists, QueueNotFound
+from queue_service.errors import (
+    CatalogMoved,
+    DeadLetterCycle,
+    DeadLetterQueueInUse,
+    EtagMismatch,
+    QueueExists,
+    QueueNotFound,
+)
 from queue_service.queue_definition import Pause, Queue, settable
 from queue_service.storage.verbs import DeleteQueue, SaveQueues
-from queue_service.writer import Writer
+from queue_service.writer import Definitions, Writer
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
 
+#: Times that a change is decided anew because another node was quicker.
+TRIES = 20
+
+#: Waits until whoever else uses the store goes by a version of it.
+Spread = Callable[[int], Awaitable[None]]
 #: Told of each change: the queue as it was and as it is; None where there was or is none.
 Listener = Callable[[Queue | None, Queue | None], None]
 
 
 class Catalog:
-    """All queues by name."""
+    """All queues by name.
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
-        self._writer = writer
-        self._clock = clock
+    Args:
+        writer: the way to the store.
+        clock: the time.
+        spread: waits until whoever else uses the store goes by a version of it.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock, spread: Spread | None = None) -> None:
+        self._writer, self._clock, self._spread = writer, clock, spread
         self._queues: dict[str, Queue] = {}
+        self._version = 0
         self._changing = asyncio.Lock()
         self._changes = TaskSet()
         self._listeners: list[Listener] = []
 
     def load(self) -> None:
-        """Take over what the store has."""
-        self._queues = dict(self._writer.queues)
-        for queue in self._queues.values():
-            self._tell(None, queue)
+        """Take over what the store has, now and whenever another node changed it."""
+        self._take_over(self._writer.definitions)
+        self._writer.listen(self._take_over)
 
     def listen(self, listener: Listener) -> None:
         """Be told of every change from now on."""
@@ -94,9 +111,8 @@ class Catalog:
 
     async def _set_pause(self, name: str, pause: Pause | None) -> Queue:
         before = self.get(name)
-        (after,) = await self._writer.execute(SaveQueues((replace(before, pause=pause),)))
-        self._queues[name] = after
-        self._tell(before, after)
+        (after,) = await self._writer.execute(SaveQueues((replace(before, pause=pause),), self._version))
+        self._learn(name, after)
         said = "queue paused" if pause else "queue resumed"
         log.info(said, action=said.replace(" ", "_"), queue=name)
         return after
@@ -116,9 +132,8 @@ class Catalog:
         for other in self._queues.values():
             if other.consumer.dead_letter_queue == name:
                 raise DeadLetterQueueInUse(name, other.name)
-        await self._writer.execute(DeleteQueue(name, force))
-        del self._queues[name]
-        self._tell(queue, None)
+        await self._writer.execute(DeleteQueue(name, force, self._version))
+        self._learn(name, None)
         log.info("queue deleted", action="queue_deleted", queue=name)
 
     async def declare(self, queues: Sequence[Queue]) -> None:
@@ -136,9 +151,40 @@ class Catalog:
 
         async def alone() -> T:
             async with self._changing:
-                return await change()
+                return await self._decided(change)
 
         return await asyncio.shield(self._changes.begin(alone()))
+
+    async def _decided(self, change: Callable[[], Awaitable[T]]) -> T:
+        """Decide by the newest queues, again where another node changed one meanwhile, and let all nodes know."""
+        for _ in range(TRIES):
+            version = self._version
+            try:
+                done = await change()
+            except CatalogMoved:  # what moved it has been taken over before this was told
+                continue
+            if self._spread is not None and self._version != version:
+                await self._spread(self._version)
+            return done
+        raise CatalogMoved
+
+    def _take_over(self, found: Definitions) -> None:
+        self._version = found.version
+        for name in self._queues.keys() - found.queues.keys():
+            self._learn(name, None)
+        for name, queue in found.queues.items():
+            known = self._queues.get(name)
+            if known is not None and known.number != queue.number:
+                self._learn(name, None)
+            self._learn(name, queue)
+
+    def _learn(self, name: str, after: Queue | None) -> None:
+        """Know a queue as it is now; the listeners are told if it was not known so."""
+        before = self._queues.pop(name, None)
+        if after is not None:
+            self._queues[name] = after
+        if before != after:
+            self._tell(before, after)
 
     def _same(self, queue: Queue) -> bool:
         current = self._queues.get(queue.name)
@@ -161,12 +207,11 @@ class Catalog:
         dead = [self._stamped(Queue(name)) for name in sorted(named)]
         if validate_only or not queues:
             return tuple(queues)
-        saved = await self._writer.execute(SaveQueues((*queues, *dead)))
+        new = {queue.name for queue in (*queues, *dead)} - self._queues.keys()
+        saved = await self._writer.execute(SaveQueues((*queues, *dead), self._version))
         for queue in saved:
-            before = self._queues.get(queue.name)
-            self._queues[queue.name] = queue
-            self._tell(before, queue)
-            log.info("queue saved", action="queue_saved" if before else "queue_created", queue=queue.name)
+            self._learn(queue.name, queue)
+            log.info("queue saved", action="queue_created" if queue.name in new else "queue_saved", queue=queue.name)
         return saved[: len(queues)]
 
     def _stamped(self, queue: Queue) -> Queue:

@@ -1,6 +1,7 @@
 """StreamMessages: one consumer's deliveries, settlements and window on one stream.
 
-Three tasks share the stream: one reads what the consumer says, one delivers what the window lets through, one beats.
+Four tasks share the stream: one reads what the consumer says, one delivers what the window lets through, one beats,
+and one waits for the day on which its leases count no more.
 Their answers go through a short queue to the one place that writes: a consumer that does not read holds up itself and
 nothing else.
 """
@@ -84,8 +85,9 @@ class DeliveryStream:
 
         Raises:
             QueueNotFound, QueueIsPushed: the queue went, or changed, under the stream.
+            Unavailable: the storage failed, or others gave back what the stream held.
         """
-        parts = (lambda: self._hear(requests), self._deliver, self._beat)
+        parts = (lambda: self._hear(requests), self._deliver, self._beat, self._broker.until_cut_off)
         tasks = [asyncio.create_task(self._until_it_ends(part)) for part in parts]
         broken = True
         try:
@@ -104,7 +106,7 @@ class DeliveryStream:
             await asyncio.shield(self._give_back(lost=broken and not self._broker.draining.is_set()))
 
     async def _until_it_ends(self, part: Callable[[], Awaitable[None]]) -> None:
-        """With one of its three tasks the stream ends; one that is cancelled has no reader left to tell."""
+        """With one of its tasks the stream ends; one that is cancelled has no reader left to tell."""
         try:
             await part()
         except Exception as error:  # of whatever kind: the stream must not go on with a part of it missing

@@ -5,16 +5,19 @@ BatonError (mesh.errors)
 |-- AlreadyExists       QueueExists, DeduplicationIdReused, RequestIdReused, RedriveTaskExists
 |-- FailedPrecondition  QueueNotEmpty, DeadLetterQueueInUse, QueueIsPushed, DeadLetterCycle, MessageLeased,
 |                       RedriveFailed
-|-- Aborted             EtagMismatch, RedriveUnderWay
+|-- Unavailable         CutOff
+|-- Aborted             EtagMismatch, RedriveUnderWay, CatalogMoved
 `-- ResourceExhausted   BacklogFull
 """
 
 from datetime import timedelta
 
-from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted
+from mesh.errors import Aborted, AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unavailable
 
 # How long a producer should wait before it tries a full queue again.
 BACKLOG_RETRY_DELAY = timedelta(seconds=1)
+# And a consumer or an operator, before it calls again.
+SOON = timedelta(seconds=1)
 
 
 class QueueNotFound(NotFound):
@@ -171,3 +174,17 @@ class BacklogFull(ResourceExhausted):
             retry_delay=BACKLOG_RETRY_DELAY,
             metadata={"queue": name, "limit": limit},
         )
+
+
+class CutOff(Unavailable):
+    """This process was away from the storage for so long that what it held was given back."""
+
+    def __init__(self) -> None:
+        super().__init__("STORAGE_UNAVAILABLE", "the broker was cut off from its storage", retry_delay=SOON)
+
+
+class CatalogMoved(Aborted):
+    """Another node changed a queue meanwhile: what was decided has to be decided anew."""
+
+    def __init__(self) -> None:
+        super().__init__("CATALOG_MOVED", "queues were changed at the same time", retry_delay=SOON)

@@ -45,6 +45,9 @@ class Leasing:
         self._reaper, self._settle = reaper, settle
         self._signals: dict[str, ReadySignal] = {}
         self._no_signal = ReadySignal(clock)
+        self._share = 1
+        self.tell: Callable[[str, int, int], None] | None = None
+        """Told of what becomes ready here, for whoever waits elsewhere."""
         self._throttles: dict[str, Throttle] = {}
         self._giving_back = TaskSet()
         catalog.listen(self._queue_changed)
@@ -53,9 +56,26 @@ class Leasing:
         """``count`` messages of a queue can be delivered at that instant; None: none is on its way.
 
         Returns:
-            How many of those who wait were woken.
+            How many of those who wait here were woken.
         """
+        if at is None:
+            return 0
+        if self.tell is not None:
+            self.tell(queue_name, at, count)
+        return self.heard(queue_name, at, count)
+
+    def heard(self, queue_name: str, at: int, count: int) -> int:
+        """The same, of what became ready elsewhere."""
         return self._signal(queue_name).ready(at, count)
+
+    def waited_for(self) -> list[tuple[int, str]]:
+        """The queues that somebody waits for, by their numbers."""
+        names = [name for name, signal in self._signals.items() if signal.waited_for]
+        return [(self._catalog.get(name).number, name) for name in names]
+
+    def share_rates(self, share: int) -> None:
+        """So many processes deliver what is pulled or streamed: each keeps to its part of a queue's rate."""
+        self._share = share
 
     def wake_all(self) -> None:
         """Let everybody who waits look."""
@@ -135,6 +155,8 @@ class Leasing:
         known = self._throttles.get(queue.name)
         if not rate:
             return None
+        if queue.consumer.push is None:  # a queue is pushed by one process
+            rate /= self._share
         if known is None or known.rate != rate:
             known = self._throttles[queue.name] = Throttle(rate, now)
         return known

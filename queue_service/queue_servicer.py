@@ -134,7 +134,7 @@ class QueueServicer(QueueServiceServicer):
 
     async def GetRedriveTask(self, request: pb.GetRedriveTaskRequest, context: Context) -> pb.GetRedriveTaskResponse:
         """Show how far a redrive got."""
-        task = self._redriver.get(request.redrive_task_id)
+        task = await self._redriver.seen(self._redriver.get(request.redrive_task_id))
         return pb.GetRedriveTaskResponse(redrive_task=encode_redrive_task(task))
 
     async def ListRedriveTasks(
@@ -144,7 +144,8 @@ class QueueServicer(QueueServiceServicer):
         size = page_token.page_size(request.page_size)
         tasks, last = self._redriver.page(request.queue, page_token.decode(request.page_token, _TASKS), size)
         ids = [task.redrive_task_id for task in tasks]
-        page, token = page_token.cut([encode_redrive_task(task) for task in tasks], ids, last, _TASKS)
+        seen = [encode_redrive_task(await self._redriver.seen(task)) for task in tasks]
+        page, token = page_token.cut(seen, ids, last, _TASKS)
         return pb.ListRedriveTasksResponse(redrive_tasks=page, next_page_token=token)
 
     async def CancelRedriveTask(

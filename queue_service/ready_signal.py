@@ -57,6 +57,11 @@ class ReadySignal:
         self._timer_at = 0
         self.closed = False
 
+    @property
+    def waited_for(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters)
+
     @contextmanager
     def waiter(self) -> Iterator[Waiter]:
         """Be among the waiters; a wake-up that is left unused when the block ends goes to the next."""

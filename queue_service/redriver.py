@@ -9,12 +9,14 @@ from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet, begin_loop
 from mesh.telemetry import get_logger
 from queue_service.broker import Broker
+from queue_service.catalog import Spread
 from queue_service.errors import RedriveTaskExists, RedriveTaskNotFound, RedriveUnderWay
+from queue_service.nodes.duties import Duties
 from queue_service.queue_definition import DAY, Queue
 from queue_service.redrive import RedriveState, RedriveTask
 from queue_service.storage.selection import redrive_filter
 from queue_service.storage.verbs import Redrive, Redriven
-from queue_service.writer import Writer
+from queue_service.writer import Definitions, Writer
 
 log = get_logger(__name__)
 
@@ -25,10 +27,29 @@ STORAGE_WAIT = SECOND
 
 
 class Redriver:
-    """The redrive tasks, at most one of them running for a queue."""
+    """The redrive tasks, at most one of them running for a queue.
 
-    def __init__(self, broker: Broker, writer: Writer, clock: Clock, identifiers: Identifiers) -> None:
+    Args:
+        broker: what moves in a queue wakes whoever waits there.
+        writer: the way to the store.
+        clock: the time.
+        identifiers: name what its maker has not named.
+        duties: which of the tasks are this process's to run.
+        spread: waits until whoever else uses the store knows of a task, or of its end.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        writer: Writer,
+        clock: Clock,
+        identifiers: Identifiers,
+        duties: Duties | None = None,
+        spread: Spread | None = None,
+    ) -> None:
+        self._spread_version = spread
         self._broker, self._writer, self._clock, self._identifiers = broker, writer, clock, identifiers
+        self._duties = duties or Duties()
         self._tasks: dict[str, RedriveTask] = {}
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._steps: dict[str, asyncio.Future[RedriveTask]] = {}
@@ -37,11 +58,9 @@ class Redriver:
         broker.catalog.listen(self._queue_changed)
 
     def start(self) -> None:
-        """Go on with what an earlier run left."""
-        self._tasks = dict(self._writer.redrive_tasks)
-        for task in self._tasks.values():
-            if task.state is RedriveState.RUNNING:
-                self._begin(task)
+        """Go on with what an earlier run left, and with what other nodes begin."""
+        self._take_over(self._writer.definitions)
+        self._writer.listen(self._take_over)
 
     async def stop(self) -> None:
         """Stop between two steps; the next start goes on."""
@@ -80,6 +99,12 @@ class Redriver:
             raise RedriveTaskNotFound(redrive_task_id)
         return self._tasks[redrive_task_id]
 
+    async def seen(self, task: RedriveTask) -> RedriveTask:
+        """A task as it stands, whichever node runs it."""
+        if task.state is not RedriveState.RUNNING or not self._duties.elsewhere(_duty(task.redrive_task_id)):
+            return task
+        return (await self._writer.execute(Redrive(task, self._clock.now(), look=True), self._moved)).task
+
     def page(self, queue: str, after: str, size: int) -> tuple[list[RedriveTask], str]:
         """The tasks of a queue, of all where it is empty, by id, and the id to go on from; empty at the end."""
         tasks = [task for task in self._tasks.values() if not queue or task.queue == queue]
@@ -101,6 +126,7 @@ class Redriver:
                 return
             try:
                 await self._step(replace(task, state=RedriveState.CANCELLED), 0)
+                await self._spread()
             except Exception:  # of whatever kind: nothing may be halted and RUNNING
                 self._begin(task)
                 raise
@@ -112,7 +138,28 @@ class Redriver:
         except Exception:
             del self._tasks[task.redrive_task_id]
             raise
-        self._begin(task)
+        self._offer(task)
+        await self._spread()
+
+    async def _spread(self) -> None:
+        if self._spread_version is not None:
+            await self._spread_version(self._writer.version)
+
+    def _take_over(self, found: Definitions) -> None:
+        for key, task in found.redrive_tasks.items():
+            known = self._tasks.get(key)
+            if known is None:
+                self._tasks[key] = task
+                self._offer(task)
+            elif known.state is RedriveState.RUNNING and task.state is not RedriveState.RUNNING:
+                self._tasks[key] = task
+                self._duties.drop(_duty(key))
+
+    def _offer(self, task: RedriveTask) -> None:
+        """Run a task, if it is to be run and here."""
+        key = task.redrive_task_id
+        if task.state is RedriveState.RUNNING:
+            self._duties.take_on(_duty(key), lambda: self._begin(self._tasks[key]), lambda _: self._halt(key))
 
     def _refuse_rival(self, task: RedriveTask) -> None:
         if task.redrive_task_id in self._tasks:
@@ -157,6 +204,8 @@ class Redriver:
 
     def _begin(self, task: RedriveTask) -> None:
         key = task.redrive_task_id
+        if key in self._loops or task.state is not RedriveState.RUNNING:
+            return
         loop = self._loops[key] = begin_loop(self._run(task), f"redrive {key}")
         loop.add_done_callback(lambda _: self._forget(key))
 
@@ -190,4 +239,10 @@ class Redriver:
     def _moved(self, redriven: Redriven) -> None:
         task = redriven.task
         self._tasks[task.redrive_task_id] = task
+        if task.state is not RedriveState.RUNNING:
+            self._duties.drop(_duty(task.redrive_task_id))
         self._broker.follow_up(task.queue, redriven.settled)
+
+
+def _duty(key: str) -> str:
+    return f"redrive {key}"

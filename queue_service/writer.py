@@ -8,6 +8,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mesh.errors import BatonError, Unavailable
@@ -25,7 +26,16 @@ R = TypeVar("R")
 MAX_GROUP = 256
 
 FollowUp = Callable[[R], None]
-_Work = tuple[Verb[Any], "asyncio.Future[Any]", FollowUp[Any] | None]
+_Work = tuple[Verb[Any] | None, "asyncio.Future[Any]", FollowUp[Any] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """Queues and redrive tasks as the store has them, and their version; 0 where nobody else changes them."""
+
+    version: int
+    queues: Mapping[str, Queue]
+    redrive_tasks: Mapping[str, RedriveTask]
 
 
 class Writer:
@@ -37,7 +47,9 @@ class Writer:
         self._submitted: list[_Work] = []
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self._listeners: list[Callable[[Definitions], None]] = []
         self._troubles: list[Callable[[], None]] = []
+        self._version = self._told = store.version
         self._begin()
 
     def _begin(self) -> None:
@@ -45,14 +57,22 @@ class Writer:
         self._thread.start()
 
     @property
-    def queues(self) -> Mapping[str, Queue]:
-        """Every queue, by its name, as the store has it; to be read before the first verb."""
-        return self._store.queues
+    def definitions(self) -> Definitions:
+        """What the store has; to be read before the first verb."""
+        return Definitions(self._store.version, self._store.queues, self._store.redrive_tasks)
 
     @property
-    def redrive_tasks(self) -> Mapping[str, RedriveTask]:
-        """Every redrive task, by its id, as the store has it; to be read before the first verb."""
-        return self._store.redrive_tasks
+    def version(self) -> int:
+        """That of what the listeners were told last."""
+        return self._told
+
+    def listen(self, listener: Callable[[Definitions], None]) -> None:
+        """Be told what the store has when its version moved, before anybody is answered."""
+        self._listeners.append(listener)
+
+    async def refresh(self) -> None:
+        """See what others changed; raises Unavailable, when the storage fails."""
+        await self._submit(None, None)
 
     def listen_for_trouble(self, listener: Callable[[], None]) -> None:
         """Be told whenever the storage failed: some of what it was asked may be stored all the same."""
@@ -74,6 +94,9 @@ class Writer:
 
         Those of one turn of the event loop, and of the tasks that these woke, are handed over together.
         """
+        return self._submit(verb, follow_up)
+
+    def _submit(self, verb: Verb[R] | None, follow_up: FollowUp[R] | None) -> "asyncio.Future[R]":
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(Unavailable("DRAINING", "the broker is stopping"))
@@ -88,31 +111,35 @@ class Writer:
             self._work.put(work)
         self._submitted.clear()
 
-    async def close(self) -> None:
-        """Finish what was submitted and close the store. Safe twice."""
+    async def finish(self) -> None:
+        """Finish what was submitted and take nothing more. Safe twice."""
         if not self._closed:
             self._closed = True
             self._hand_over()
             self._work.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    async def close(self) -> None:
+        """Finish what was submitted and close the store. Safe twice."""
+        await self.finish()
         self._store.close()
 
     def _run(self) -> None:
         last = False
         while not last and (first := self._work.get()) is not None:
             group, results, last = self._commit(first)
-            self._loop.call_soon_threadsafe(self._tell, group, results)
+            self._loop.call_soon_threadsafe(self._tell, group, results, self._moved())
 
     def _commit(self, first: _Work) -> tuple[list[_Work], list[Any], bool]:
         """Do what is there by now: the work, its results, and whether it was the last."""
         group, last = self._gather(first)
         return group, self._apply([verb for verb, _, _ in group]), last
 
-    def _tell(self, group: Sequence[_Work], results: Sequence[Any]) -> None:
-        _resolve(group, results)
-        if any(isinstance(result, Unavailable) for result in results):
-            for listener in self._troubles:
-                listener()
+    def _moved(self) -> Definitions | None:
+        """What the store has, if its version moved."""
+        moved = self.definitions if self._store.version != self._version else None
+        self._version = self._store.version
+        return moved
 
     def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
         group = [first]
@@ -126,15 +153,33 @@ class Writer:
             group.append(work)
         return group, False
 
-    def _apply(self, verbs: list[Verb[Any]]) -> list[Any]:
+    def _tell(self, group: Sequence[_Work], results: Sequence[Any], moved: Definitions | None) -> None:
+        if moved is not None:
+            self._told = moved.version
+            _call_all(self._listeners, moved)
+        _resolve(group, results)
+        if any(isinstance(result, Unavailable) for result in results):
+            _call_all(self._troubles)
+
+    def _apply(self, verbs: list[Verb[Any] | None]) -> list[Any]:
+        """The results of a group, with None for what only wanted to see what others changed."""
         try:
-            return self._store.apply(verbs)
+            done = iter(self._store.apply([verb for verb in verbs if verb is not None]))
         except BatonError as error:
             log.error("the storage failed", action="storage_failed", reason=error.reason, exc_info=error.__cause__)
             return [error] * len(verbs)
         except Exception as error:  # the thread must outlive a fault of ours; the callers are told
             log.error("the store failed in a way nobody foresaw", action="store_failed", exc_info=error)
             return [error] * len(verbs)
+        return [None if verb is None else next(done) for verb in verbs]
+
+
+def _call_all(listeners: Sequence[Callable[..., None]], *arguments: Any) -> None:
+    for listener in listeners:
+        try:
+            listener(*arguments)
+        except Exception as error:  # of whatever kind: callers wait for their answers behind this
+            log.error("a listener failed", action="listener_failed", exc_info=error)
 
 
 def _resolve(group: Sequence[_Work], results: Sequence[Any]) -> None:

@@ -1,7 +1,7 @@
 """The loop that pushes one queue: connect, take a batch, call, settle, and keep off a target that is not there."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from baton.queue.v1.batch_handler_service_pb2_grpc import BatchHandlerServiceStub
 from baton.queue.v1.message_pb2 import QueueMessage
@@ -38,7 +38,9 @@ class Pusher:
         rules: FieldRules,
         clock: Clock,
         identifiers: Identifiers,
+        certain: Callable[[], bool] | None = None,
     ) -> None:
+        self._certain = certain
         self._queue, self._push = queue, push
         self._broker, self._rules, self._clock, self._identifiers = broker, rules, clock, identifiers
         self._target = Target(queue.name, push.address, clock)
@@ -109,7 +111,7 @@ class Pusher:
         consumer = self._queue.consumer
         single = bool(self._push.method) or self._target.probing
         limit, linger = (1, 0) if single else (consumer.max_batch_size, consumer.max_batch_timeout)
-        return await self._broker.next_batch(self._queue, limit, linger, f"push:{self._push.address}")
+        return await self._broker.next_batch(self._queue, limit, linger, f"push:{self._push.address}", self._certain)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._calls.discard(task)

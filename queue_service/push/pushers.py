@@ -7,15 +7,32 @@ from mesh.field_rules import FieldRules
 from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet
 from queue_service.broker import Broker
+from queue_service.nodes.duties import Duties
 from queue_service.push.pusher import Pusher
 from queue_service.queue_definition import Queue
 from queue_service.queue_encoding import PushHealth
 
 
 class Pushers:
-    """One pusher for each pushed queue, replaced when what it goes by changes; calls in flight then go on."""
+    """One pusher for each pushed queue, replaced when what it goes by changes; calls in flight then go on.
 
-    def __init__(self, broker: Broker, rules: FieldRules, clock: Clock, identifiers: Identifiers) -> None:
+    Args:
+        broker: where messages come from.
+        rules: the field rules of targets' answers.
+        clock: the time.
+        identifiers: of calls.
+        duties: which queues are this process's to push.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        rules: FieldRules,
+        clock: Clock,
+        identifiers: Identifiers,
+        duties: Duties | None = None,
+    ) -> None:
+        self._duties = duties or Duties()
         self._broker, self._rules, self._clock, self._identifiers = broker, rules, clock, identifiers
         self._pushers: dict[str, Pusher] = {}
         self._retired: set[Pusher] = set()
@@ -44,9 +61,11 @@ class Pushers:
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
         if not self._running or (before and after and _pushed_alike(before, after)):
             return
-        if before is not None and (pusher := self._pushers.pop(before.name, None)) is not None:
-            self._retired.add(pusher)
-            self._retiring.begin(self._retire(pusher))
+        if before is not None:
+            self._duties.drop(_duty(before))
+            if (pusher := self._pushers.pop(before.name, None)) is not None:
+                self._retired.add(pusher)
+                self._retiring.begin(self._retire(pusher))
         if after is not None:
             self._begin(after)
 
@@ -55,9 +74,25 @@ class Pushers:
         self._retired.discard(pusher)
 
     def _begin(self, queue: Queue) -> None:
-        if (push := queue.consumer.push) is not None:
-            pusher = Pusher(queue, push, self._broker, self._rules, self._clock, self._identifiers)
-            self._pushers[queue.name] = pusher
+        if queue.consumer.push is not None:
+            self._duties.take_on(
+                _duty(queue), lambda: self._push(queue), lambda at_once: self._end(queue.name, at_once)
+            )
+
+    def _push(self, queue: Queue) -> None:
+        if (push := queue.consumer.push) is not None and self._running:
+            parts = (self._broker, self._rules, self._clock, self._identifiers, self._duties.certain)
+            self._pushers[queue.name] = Pusher(queue, push, *parts)
+
+    async def _end(self, queue_name: str, at_once: bool) -> None:
+        if (pusher := self._pushers.pop(queue_name, None)) is not None:
+            self._retired.add(pusher)
+            await (pusher.stop(0) if at_once else pusher.retire())
+            self._retired.discard(pusher)
+
+
+def _duty(queue: Queue) -> str:
+    return f"push {queue.number}"
 
 
 def _pushed_alike(before: Queue, after: Queue) -> bool:

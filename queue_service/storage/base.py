@@ -25,6 +25,10 @@ class MessageStore(Protocol):
         """
 
     @property
+    def version(self) -> int:
+        """That of queues and redrive tasks as of the last `apply`; 0 where nobody else changes them."""
+
+    @property
     def queues(self) -> Mapping[str, Queue]:
         """Every queue, by its name, as of the last `apply`."""
 
@@ -39,7 +43,8 @@ class MessageStore(Protocol):
             For each verb its result, or the BatonError that refused it; a refused verb changed nothing.
 
         Raises:
-            Unavailable, ResourceExhausted: the storage failed; none of the verbs happened.
+            Unavailable, ResourceExhausted: the storage failed; none of the verbs happened, unless the answer to a
+                commit was lost: then nobody knows.
         """
 
     def close(self) -> None:

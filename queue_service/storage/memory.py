@@ -20,6 +20,8 @@ from queue_service.storage.selection import Effects, check_backlog
 class MemoryStore:
     """A message store of plain dictionaries; see `queue_service.storage.base`."""
 
+    version = 0
+
     def __init__(self) -> None:
         self.secret = secrets.token_bytes(16)
         self._contents: dict[str, MemoryQueue] = {}
@@ -231,6 +233,8 @@ class MemoryStore:
 
     def _redrive(self, verb: verbs.Redrive) -> verbs.Redriven:
         effects, task = Effects(), verb.task
+        if verb.look:
+            return verbs.Redriven(self.redrive_tasks.get(task.redrive_task_id, task), effects.settled())
         if verb.limit and task.state is RedriveState.RUNNING:
             task = self._redrive_step(task, verb, effects)
         self.redrive_tasks[task.redrive_task_id] = task

@@ -21,7 +21,13 @@ _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 #: What lease ids are signed with. A backup is without it, and the broker restored from it makes another one: a consumer
 #: that was handed a lease after the backup cannot settle with it what the restored broker hands to somebody else.
-STORE = sa.Table("store", METADATA, sa.Column("secret", sa.LargeBinary(16), nullable=False))
+STORE = sa.Table(
+    "store",
+    METADATA,
+    sa.Column("secret", sa.LargeBinary(16), nullable=False),
+    # Rises with every change of a queue, and of a redrive task but for its progress, where nodes share the database.
+    sa.Column("version", sa.BigInteger, nullable=False),
+)
 
 QUEUES = sa.Table(
     "queues",
@@ -61,7 +67,7 @@ DELIVERIES = sa.Table(
     sa.Column("serial", sa.Integer, nullable=False),
     sa.Column("ordering_key", any_text()),
     sa.Column("lapsed", sa.SmallInteger, nullable=False),
-    sa.Column("attached", sa.SmallInteger, nullable=False),
+    sa.Column("attached", sa.SmallInteger().with_variant(sa.Integer, "postgresql"), nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),
     sa.Column("deliveries", sa.Integer, nullable=False),
     sa.Column("consumer_instance", any_text(), nullable=False),
@@ -155,14 +161,37 @@ COUNTERS = sa.Table(
     "counters",
     METADATA,
     sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    # Each node counts in a row of its own, and a count is their sum; 0: the rows of nodes that are no more.
+    sa.Column("node", sa.Integer, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in LEVELS + TOTALS),
+    sqlite_with_rowid=False,
+)
+
+#: The processes that share the database; on PostgreSQL only.
+NODES = sa.Table(
+    "nodes",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("place", sa.Text, nullable=False),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    # The version of queues and redrive tasks that it goes by.
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("leaving", sa.Boolean, nullable=False),
+)
+
+#: What one node does for all: the push of a queue, a redrive task.
+DUTIES = sa.Table(
+    "duties",
+    METADATA,
+    sa.Column("duty", any_text(), primary_key=True),
+    sa.Column("node", sa.Integer, nullable=False),
 )
 
 SCHEMA = Schema(
     "queue_service",
     METADATA,
     Path(__file__).with_name("migrations"),
-    newest="0002",
+    newest="0003",
     claim=2956126550,
     first_number=1,
     of_one_life=(STORE.name,),

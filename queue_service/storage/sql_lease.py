@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from mesh.clock import MILLISECOND
 from queue_service.delivery_state import DeliveryState, Rank, leased
 from queue_service.lease_id import message_id_bytes
 from queue_service.queue_definition import Queue
@@ -19,6 +20,7 @@ _LINE = (
 )
 _READY = _LINE.where(DELIVERIES.c.due_at <= sa.bindparam("now"), DELIVERIES.c.expire_time > sa.bindparam("now"))
 _READY_TIMES = _READY.with_only_columns(DELIVERIES.c.due_at)
+_READY_FOR_US = _READY.with_for_update(skip_locked=True)
 # Counts what has just expired too: the index alone says the rest, and it would take a look at each row to leave it out.
 _DUE = _LINE.where(DELIVERIES.c.due_at <= sa.bindparam("now")).with_only_columns(DELIVERIES.c.due_at)
 _READY_COUNT = sa.select(sa.func.count()).select_from(_DUE.subquery())
@@ -32,6 +34,19 @@ _NEXT_DELAYED = (
     .order_by(DELIVERIES.c.due_at)
     .limit(1)
 )
+# Among nodes, what is ready and was not taken is in another's hands at this moment, and may come back at the next.
+_NEXT_FOR_US = (
+    sa.select(DELIVERIES.c.due_at)
+    .where(
+        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
+        DELIVERIES.c.rank == Rank.LINE,
+        DELIVERIES.c.expire_time > sa.bindparam("now"),
+    )
+    .order_by(DELIVERIES.c.due_at)
+    .limit(1)
+)
+#: When to look again for what another node is just looking at.
+PASSED_OVER = 20 * MILLISECOND
 _REPEATED = sa.select(DELIVERIES).where(
     DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
     DELIVERIES.c.request_id == sa.bindparam("of_request"),
@@ -65,13 +80,21 @@ def lease(transaction: Transaction, verb: verbs.Lease) -> verbs.Leased:
     if verb.linger and (wait := _lingers(transaction, queue, verb)) is not None:
         return verbs.Leased((), wait, 0)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit + 1}
-    ready = [state_of(row) for row in fetch(transaction.connection, _READY, parameters)]
+    ready = [state_of(row) for row in fetch(transaction.connection, _READY_FOR_US, parameters)]
     taken = [_leased_by(verb, state) for state in selection.chosen(ready, verb)]
     _take(transaction, queue, verb, taken)
     if len(taken) < len(ready):
         return _leased(transaction, queue, taken, ready[len(taken)].due_at, _ready_count(transaction, queue, verb))
-    next_at = fetch_one(transaction.connection, _NEXT_DELAYED, {"of_queue": queue.number, "now": verb.now})
-    return _leased(transaction, queue, taken, next_at, 0)
+    return _leased(transaction, queue, taken, _next_at(transaction, queue, verb), 0)
+
+
+def _next_at(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int | None:
+    parameters = {"of_queue": queue.number, "now": verb.now}
+    if not transaction.sharing.shared:
+        due_at: int | None = fetch_one(transaction.connection, _NEXT_DELAYED, parameters)
+        return due_at
+    found: int | None = fetch_one(transaction.connection, _NEXT_FOR_US, parameters)
+    return found if found is None or found > verb.now else verb.now + PASSED_OVER
 
 
 def _leased_by(verb: verbs.Lease, state: DeliveryState) -> DeliveryState:
@@ -96,7 +119,7 @@ def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list
             "of_queue": queue.number,
             "ids": ids,
             "until": verb.until,
-            "to_attached": int(verb.attached),
+            "to_attached": transaction.sharing.holder if verb.attached else 0,
             "by_instance": verb.consumer_instance,
             "by_request": verb.request_id or None,
         }

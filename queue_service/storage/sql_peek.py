@@ -26,6 +26,28 @@ _SENT = (
     .correlate(DELIVERIES)
 )
 
+_GONE = (
+    sa.delete(DELIVERIES)
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"))
+    .returning(DELIVERIES.c.message_id, DELIVERIES.c.rank, DELIVERIES.c.size)
+    .cte("gone")
+)
+_BODIES_GONE = (
+    sa.delete(MESSAGES)
+    .where(MESSAGES.c.queue_number == sa.bindparam("of_queue"), MESSAGES.c.message_id == _GONE.c.message_id)
+    .cte("bodies")
+)
+_EMPTY = (
+    sa.select(
+        sa.func.count().label("messages"),
+        sa.func.count().filter(_GONE.c.rank == Rank.LEASED).label("leased"),
+        sa.func.count().filter(_GONE.c.rank == Rank.BLOCKED).label("blocked"),
+        sa.cast(sa.func.coalesce(sa.func.sum(_GONE.c.size), 0), sa.BigInteger).label("bytes"),
+    )
+    .select_from(_GONE)
+    .add_cte(_BODIES_GONE)
+)
+
 
 def newest_id(connection: sa.Connection, queues: Iterable[Queue]) -> str:
     """The greatest id of all messages; empty for none."""
@@ -69,7 +91,8 @@ def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
         count = sa.select(sa.func.count()).select_from(query.subquery())
         counted: int = transaction.connection.execute(count).scalar_one()
         return effects.settled(count=counted)
-    going = [state_of(row) for row in transaction.connection.execute(query)]
+    locked = query.order_by(DELIVERIES.c.message_id).with_for_update(of=DELIVERIES)
+    going = [state_of(row) for row in transaction.connection.execute(locked)]
     _remove(transaction, queue, going, verb.now, effects)
     transaction.count(queue, "cancelled" if verb.cancel else "purged", len(going))
     return effects.settled(count=len(going))
@@ -78,13 +101,23 @@ def purge(transaction: Transaction, verb: verbs.Purge) -> verbs.Settled:
 def _empty(transaction: Transaction, queue: Queue, *, force: bool) -> int:
     """All at once: a look at each of a million messages would hold up every queue for half a minute."""
     held = {name: transaction.level(queue, name) for name in LEVELS}
-    if force:
+    if force and transaction.sharing.shared:
+        held = _empty_among_nodes(transaction, queue)
+    elif force:
         for table in (DELIVERIES, MESSAGES):
             transaction.connection.execute(sa.delete(table).where(table.c.queue_number == queue.number))
+    if force:
         for name, level in held.items():
             transaction.count(queue, name, -level)
         transaction.count(queue, "purged", held["messages"])
     return held["messages"]
+
+
+def _empty_among_nodes(transaction: Transaction, queue: Queue) -> dict[str, int]:
+    """The same while others send and settle: what goes and what is counted are seen at one moment."""
+    transaction.sharing.hold_all_keys(transaction.begun)
+    row = transaction.connection.execute(_EMPTY, {"of_queue": queue.number}).one()
+    return {name: getattr(row, name) for name in LEVELS}
 
 
 def _remove(transaction: Transaction, queue: Queue, going: list[DeliveryState], now: int, effects: Effects) -> None:

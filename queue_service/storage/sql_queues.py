@@ -5,7 +5,7 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from queue_service.delivery_state import Rank
-from queue_service.errors import QueueNotEmpty
+from queue_service.errors import CatalogMoved, QueueNotEmpty
 from queue_service.queue_definition import Queue
 from queue_service.storage import verbs, views
 from queue_service.storage.rows import queue_of, queue_values
@@ -23,6 +23,10 @@ _DELAYED = sa.select(sa.func.count()).select_from(
     _READY_TIMES.where(DELIVERIES.c.due_at > sa.bindparam("now")).subquery()
 )
 
+_SUMS = sa.select(
+    *(sa.cast(sa.func.sum(COUNTERS.c[name]), sa.BigInteger).label(name) for name in LEVELS + TOTALS)
+).where(COUNTERS.c.queue_number == sa.bindparam("of_queue"))
+
 
 def read_queues(connection: sa.Connection) -> dict[str, Queue]:
     """Every queue, by its name."""
@@ -31,6 +35,8 @@ def read_queues(connection: sa.Connection) -> dict[str, Queue]:
 
 def save_queues(transaction: Transaction, verb: verbs.SaveQueues) -> tuple[Queue, ...]:
     """Write queues, new ones with counters at nought."""
+    _check_version(transaction, verb.version)
+    transaction.changed()
     return tuple(_save(transaction, queue) for queue in verb.queues)
 
 
@@ -40,7 +46,7 @@ def _save(transaction: Transaction, queue: Queue) -> Queue:
         inserted = transaction.connection.execute(sa.insert(QUEUES).values(**queue_values(queue)))
         number: int = inserted.inserted_primary_key[0]  # type: ignore[index]  # an insert of one row has one
         counters = dict.fromkeys(LEVELS + TOTALS, 0)
-        transaction.connection.execute(sa.insert(COUNTERS).values(queue_number=number, **counters))
+        transaction.connection.execute(sa.insert(COUNTERS).values(queue_number=number, node=0, **counters))
     else:
         number = known.number
         statement = sa.update(QUEUES).where(QUEUES.c.number == number).values(**queue_values(queue))
@@ -51,10 +57,12 @@ def _save(transaction: Transaction, queue: Queue) -> Queue:
 
 def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
     """Delete a queue and all that belongs to it."""
+    _check_version(transaction, verb.version)
     queue = transaction.queue(verb.name)
     held = transaction.level(queue, "messages")
     if held and not verb.force:
         raise QueueNotEmpty(verb.name, held)
+    transaction.changed()
     for table in (MESSAGES, DELIVERIES, REPEATS, COUNTERS):
         transaction.connection.execute(sa.delete(table).where(table.c.queue_number == queue.number))
     transaction.connection.execute(sa.delete(QUEUES).where(QUEUES.c.number == queue.number))
@@ -63,12 +71,17 @@ def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
     del transaction.queues[verb.name]
 
 
+def _check_version(transaction: Transaction, version: int) -> None:
+    if version and version != transaction.version:
+        raise CatalogMoved
+
+
 def stats(transaction: Transaction, verb: verbs.Stats) -> views.QueueStats:
     """Read the counters, and count what only time changes: the delayed."""
     queue = transaction.queue(verb.queue)
     transaction.write_counts()
     connection = transaction.connection
-    row = connection.execute(sa.select(COUNTERS).where(COUNTERS.c.queue_number == queue.number)).one()
+    row = connection.execute(_SUMS, {"of_queue": queue.number}).one()
     delayed = _delayed(transaction, queue, verb.now)
     oldest = connection.execute(_OLDEST, {"of_queue": queue.number}).scalar()
     return views.QueueStats(

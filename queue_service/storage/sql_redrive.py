@@ -1,11 +1,12 @@
 """The SQL of redrives: messages and the task's own record move in one transaction."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank
+from queue_service.errors import RedriveUnderWay
 from queue_service.lease_id import message_id_bytes
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
@@ -18,6 +19,7 @@ from queue_service.storage.sql_peek import wanted_query
 from queue_service.storage.transaction import Transaction
 
 _ONE = REDRIVE_TASKS.c.redrive_task_id == sa.bindparam("of_task")
+_STORED = sa.select(REDRIVE_TASKS).where(_ONE).with_for_update()
 
 
 def read_tasks(connection: sa.Connection) -> dict[str, RedriveTask]:
@@ -27,11 +29,38 @@ def read_tasks(connection: sa.Connection) -> dict[str, RedriveTask]:
 
 def redrive(transaction: Transaction, verb: verbs.Redrive) -> verbs.Redriven:
     """Move some of a task's messages; see `verbs.Redrive`."""
-    effects, task = Effects(), verb.task
+    effects, stored = Effects(), _stored(transaction, verb.task)
+    if verb.look:
+        return verbs.Redriven(stored or verb.task, effects.settled())
+    task = verb.task if stored is None else _going_on(stored, verb.task)
+    if stored is None:
+        _refuse_rival(transaction, task)
     if verb.limit and task.state is RedriveState.RUNNING:
         task = _step(transaction, task, verb, effects)
     _save(transaction, task)
+    if stored is None or stored.state is not task.state:
+        transaction.changed()
     return verbs.Redriven(task, effects.settled())
+
+
+def _stored(transaction: Transaction, task: RedriveTask) -> RedriveTask | None:
+    row = transaction.connection.execute(_STORED, {"of_task": task.redrive_task_id}).one_or_none()
+    return None if row is None else _task_of(row)
+
+
+def _going_on(stored: RedriveTask, wanted: RedriveTask) -> RedriveTask:
+    """What is stored may be further than what another node remembers; what has ended stays so."""
+    if stored.state is not RedriveState.RUNNING:
+        return stored
+    return (
+        wanted if wanted.moved_count >= stored.moved_count else replace(stored, state=wanted.state, error=wanted.error)
+    )
+
+
+def _refuse_rival(transaction: Transaction, task: RedriveTask) -> None:
+    for other in transaction.redrive_tasks.values():
+        if other.queue == task.queue and other.state is RedriveState.RUNNING:
+            raise RedriveUnderWay(task.queue, other.redrive_task_id)
 
 
 def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effects: Effects) -> RedriveTask:
@@ -40,9 +69,8 @@ def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effe
     query = wanted_query(queue, redrive_filter(task)).where(DELIVERIES.c.rank != Rank.LEASED)
     if task.position:
         query = query.where(DELIVERIES.c.message_id > message_id_bytes(task.position))
-    states = [
-        state_of(row) for row in transaction.connection.execute(query.order_by(DELIVERIES.c.message_id).limit(limit))
-    ]
+    query = query.order_by(DELIVERIES.c.message_id).limit(limit).with_for_update(of=DELIVERIES)
+    states = [state_of(row) for row in transaction.connection.execute(query)]
     ids = [state.message_id for state in states]
     messages = transaction.messages(queue, states)
     for number, state in enumerate(states):

@@ -1,6 +1,7 @@
 """The SQL of sends: repeats recognised, then bodies and delivery states in two inserts."""
 
 import json
+from dataclasses import replace
 from enum import IntEnum
 
 import sqlalchemy as sa
@@ -42,6 +43,7 @@ def send(transaction: Transaction, verb: verbs.Send) -> tuple[verbs.SendResult, 
         answered = _kept(transaction, queue, RepeatKind.REQUEST, [verb.request_id], verb.now)
         if answered:
             return repeated(verb, _answer_of(answered[verb.request_id]))
+    verb = replace(verb, messages=transaction.in_turn(queue, verb.messages))
     fresh, results = _deduplicated(transaction, queue, verb)
     if fresh:
         _check_backlog(transaction, queue, fresh)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import sqlalchemy as sa
 
+from mesh.clock import MILLISECOND
 from queue_service import delivery_state
 from queue_service.delivery_state import DeliveryState, Rank, Transition
 from queue_service.message import DeadLetterReason
@@ -23,6 +24,8 @@ _CHANGE = (
     )
     .values({name: sa.bindparam(f"to_{name}") for name in CHANGED})
 )
+#: When a sweep that met what another node holds at this moment looks again at the earliest.
+SWEEP_PAUSE = 20 * MILLISECOND
 _ENDED_LEASES = (
     sa.select(DELIVERIES)
     .where(
@@ -32,11 +35,12 @@ _ENDED_LEASES = (
     )
     .order_by(DELIVERIES.c.due_at)
     .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
 )
-_ATTACHED = sa.select(DELIVERIES).where(
-    DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
-    DELIVERIES.c.rank == Rank.LEASED,
-    DELIVERIES.c.attached == 1,
+_LEASED = (
+    sa.select(DELIVERIES)
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LEASED)
+    .with_for_update(of=DELIVERIES, skip_locked=True)
 )
 _ENDED_MESSAGES = (
     sa.select(DELIVERIES)
@@ -47,6 +51,7 @@ _ENDED_MESSAGES = (
     )
     .order_by(DELIVERIES.c.expire_time)
     .limit(sa.bindparam("most"))
+    .with_for_update(skip_locked=True)
 )
 _ENDED_REPEATS = sa.delete(REPEATS).where(
     REPEATS.c.queue_number == sa.bindparam("of_queue"), REPEATS.c.end_at <= sa.bindparam("now")
@@ -152,8 +157,9 @@ def expire(transaction: Transaction, verb: verbs.Expire) -> verbs.Settled:
     endings = _Endings(transaction, queue, verb.now)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit}
     if verb.restarted:
-        for row in fetch(transaction.connection, _ATTACHED, {"of_queue": queue.number}):
-            state = state_of(row)
+        orphaned = _LEASED.where(transaction.sharing.orphaned())
+        found = transaction.connection.execute(orphaned, {"of_queue": queue.number}).all()
+        for state in [state_of(row) for row in found]:
             endings.take(state, delivery_state.orphaned(state, verb.now))
         endings.write()
         endings = _Endings(transaction, queue, verb.now, endings.effects)
@@ -168,4 +174,7 @@ def expire(transaction: Transaction, verb: verbs.Expire) -> verbs.Settled:
         endings.give_up(state, DeadLetterReason.EXPIRED)
     execute(transaction.connection, _ENDED_REPEATS, {"of_queue": queue.number, "now": verb.now})
     ends = (fetch_one(transaction.connection, query, {"of_queue": queue.number}) for query in _NEXT_ENDS)
-    return endings.effects.settled(min((end for end in ends if end is not None), default=None))
+    next_at = min((end for end in ends if end is not None), default=None)
+    if next_at is not None and next_at <= verb.now and transaction.sharing.shared:
+        next_at = verb.now + SWEEP_PAUSE
+    return endings.effects.settled(next_at)

@@ -25,17 +25,30 @@ class Verb(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class SaveQueues(Verb[tuple[Queue, ...]]):
-    """Create or replace queues, all or none; the queues as stored, numbered."""
+    """Create or replace queues, all or none; the queues as stored, numbered. Raises CatalogMoved.
+
+    Attributes:
+        queues: as they are to be.
+        version: that of the queues that the decision rests on; 0 where nobody else changes them.
+    """
 
     queues: tuple[Queue, ...]
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteQueue(Verb[None]):
-    """Delete a queue and, with force, the messages it holds. Raises QueueNotFound, QueueNotEmpty."""
+    """Delete a queue and, with force, the messages it holds. Raises QueueNotFound, QueueNotEmpty, CatalogMoved.
+
+    Attributes:
+        name: its name.
+        force: whether it may hold messages.
+        version: as in `SaveQueues`.
+    """
 
     name: str
     force: bool
+    version: int = 0
 
 
 class SendResult(NamedTuple):
@@ -221,16 +234,19 @@ class Redriven:
 
 @dataclass(frozen=True, slots=True)
 class Redrive(Verb[Redriven]):
-    """Keep a task as it is given and, while it is RUNNING, move messages of it; leased ones stay.
+    """Go on with a task, or keep its state: move messages of it while it is RUNNING; leased ones stay.
 
-    A message is moved and counted in one go, so a crash neither copies nor loses one.
+    A message is moved and counted in one go, so a crash neither copies nor loses one. Of a task that is stored
+    further than ``task`` only the state and the error are taken from this, and nothing once it has ended.
 
     Attributes:
         task: the task.
         now: this instant.
         limit: messages to move at most; 0 only keeps the task.
+        look: change nothing, and show the task as it is stored.
     """
 
     task: RedriveTask
     now: int
     limit: int = 0
+    look: bool = False

@@ -27,7 +27,7 @@ async def test_a_lost_answer_costs_no_message_and_makes_none_twice(
 ) -> None:
     await mesh.start(mesh.queue)
     async with losing_answers(mesh.queue.address, gaps(random.Random(7))) as proxy:
-        load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES, address=proxy.address)
+        load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES, addresses=[proxy.address])
         try:
             await load.start()
             verdict = await load.finish()

@@ -25,13 +25,13 @@ class Load:
         producers: how many, each sending ``messages`` and then ending.
         consumers: how many, until `finish`.
         messages: of one producer.
-        address: where the clients call the broker; unset: where it listens.
+        addresses: where the clients call the broker, in turn; unset: where it listens.
     """
 
     def __init__(
-        self, mesh: MeshProcesses, *, producers: int, consumers: int, messages: int, address: str = ""
+        self, mesh: MeshProcesses, *, producers: int, consumers: int, messages: int, addresses: Sequence[str] = ()
     ) -> None:
-        self._mesh, self._messages, self._address = mesh, messages, address or mesh.queue.address
+        self._mesh, self._messages, self._addresses = mesh, messages, addresses or [mesh.queue.address]
         self.producers = [self._producer(number) for number in range(producers)]
         self.consumers = [self._client("consuming", number) for number in range(consumers)]
         self._drain = self._client("consuming", consumers, "--drain")
@@ -80,7 +80,8 @@ class Load:
 
     def _client(self, role: str, number: int, *more: str) -> Program:
         history: Path = self._mesh.folder / f"{role}-{number}.jsonl"
-        arguments = (self._address, QUEUE, str(history), "--seed", str(number), *more)
+        address = self._addresses[number % len(self._addresses)]
+        arguments = (address, QUEUE, str(history), "--seed", str(number), *more)
         module = f"tests.support.history.{role}"
         return Program(sys.executable, "-m", module, *arguments, environment=self._mesh.environment)
 

@@ -17,12 +17,12 @@ _LOCK = Path(tempfile.gettempdir()) / "baton-pg.lock"
 def postgres_server() -> Iterator[str]:
     """Run a server; the URL of a database on it."""
     with tempfile.TemporaryDirectory(prefix="baton-pg-", ignore_cleanup_errors=True) as folder:
-        server = _started(folder)
+        server = started(folder)
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
         server.cleanup()
 
 
-def _started(folder: str) -> PostgresServer:
+def started(folder: str) -> PostgresServer:
     with _LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return get_server(folder)

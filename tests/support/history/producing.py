@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Tries at one batch, each with the deadline below; after that nobody knows.
 TRIES = 60
 TIMEOUT = 2.0
+#: Seconds before the next one: a broker that refuses at once must not use them up.
+PAUSE = 0.1
 #: The attribute that carries a message's name to its consumer.
 KEY = "key"
 # One message in this many is for later, by up to so many microseconds.
@@ -57,6 +59,7 @@ class Producer:
                 self._note(what, key)
             if what is What.OK:
                 return
+            await asyncio.sleep(PAUSE)
 
     async def _try(self, request: producer_service_pb2.SendMessagesRequest) -> What:
         try:

@@ -41,6 +41,10 @@ class SimulatedStore:
         self._store, self._chance, self._committed = store, chance, committed
 
     @property
+    def version(self) -> int:
+        return self._store.version
+
+    @property
     def newest_id(self) -> str:
         return self._store.newest_id
 

@@ -47,14 +47,13 @@ class SimulatedWriter(Writer):
         super()._hand_over()
         self._stir()
 
-    async def close(self) -> None:
+    async def finish(self) -> None:
         if not self._closed:
             self._closed = True
             self._hand_over()
             self._work.put(None)
             self._stir()
         await self._finished.wait()
-        self._store.close()
 
     def kill(self) -> None:
         """What was not committed is gone, and nobody hears what was."""
@@ -101,7 +100,7 @@ class SimulatedWriter(Writer):
 
     def _answer(self) -> None:
         if not self._dead:
-            self._tell(*self._answers.popleft())
+            self._tell(*self._answers.popleft(), self._moved())
 
     def _wait(self, most: float) -> float:
         return self._chance.uniform(0, most) if most and self._chance.random() < 0.8 else 0.0

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from mesh.clock import SECOND
 from mesh.database import sqlite_url
 from queue_service.redrive import RedriveTask
 from queue_service.settlement import Ack, Reject, Retry
 from queue_service.storage import verbs, views
+from queue_service.storage.sharing import Unshared
 from queue_service.storage.sql import SqlStore
 from queue_service.storage.verbs import Peek
 from queue_service.storage.views import Filter, Place, Position
@@ -39,12 +41,17 @@ def broker(store: SqlStore) -> BrokerStore:
     return made
 
 
+def _connection(store: SqlStore) -> sa.Connection:
+    assert isinstance(store.sharing, Unshared)
+    return store.sharing.connection
+
+
 @contextmanager
 def plans(store: SqlStore) -> Iterator[list[tuple[str, str]]]:
     """Each statement that is executed within the block, with the lines of its plan."""
     found: list[tuple[str, str]] = []
     asked: list[str] = []
-    driver = store._connection.connection.driver_connection
+    driver = _connection(store).connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     driver.set_trace_callback(asked.append)
     yield found
@@ -121,9 +128,9 @@ def test_a_step_of_a_redrive_looks_only_at_what_no_earlier_one_did(
 
 
 def test_a_planted_walk_and_a_planted_sort_are_found(store: SqlStore) -> None:
-    with plans(store) as found, store._connection.begin():
-        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
-        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
+    with plans(store) as found, _connection(store).begin():
+        _connection(store).exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
+        _connection(store).exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
 
     assert len(walks(found)) == 1
     assert len(sorts(found)) == 1

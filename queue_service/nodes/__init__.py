@@ -1,0 +1,1 @@
+"""Many broker processes on one database: who there is, who does what, and what they tell each other."""
