@@ -166,6 +166,7 @@ def _claim(engine: sa.Engine, key: int, *, shared: bool) -> sa.Connection | None
         connection.invalidate()
         connection.close()
         raise DatabaseError(f"database {engine.url.database} is in use by another process") from error
+    connection.detach()  # it outlives the pool, which is made anew when the database was away
     return connection
 
 
