@@ -56,16 +56,8 @@ def stored(number: int, sent: QueueMessage) -> tuple[dict[str, Any], dict[str, A
         "dead_letter": json.dumps(asdict(DEAD)),
     }
     delivery: dict[str, Any] = {"rank": 0, "due_at": NOW + number, "expire_time": NOW + 1_000_000_000}
-    delivery |= {
-        "size": 5,
-        "wire": 700,
-        "serial": 3,
-        "lapsed": 0,
-        "attached": 0,
-        "failed": 0,
-        "deliveries": 0,
-        "consumer_instance": "",
-    }
+    delivery |= {"size": 5, "wire": 700, "serial": 3, "lapsed": 0, "attached": 0}
+    delivery |= {"failed": 0, "deliveries": 0, "consumer_instance": ""}
     return key | message, key | delivery | {"code": ""}
 
 
