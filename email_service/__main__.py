@@ -1,10 +1,8 @@
-"""Start the email service: ``python -m email_service``."""
+"""``python -m email_service``: run the service, or what else its command line says."""
 
 import sys
 
-from email_service import app
-from email_service.settings import EmailSettings
-from mesh import program
+from email_service.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(program.run("email_service", EmailSettings, app.build, app.listen))
+    sys.exit(main())

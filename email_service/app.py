@@ -21,7 +21,7 @@ from email_service.report import reports_of
 from email_service.servicer import Servicer
 from email_service.settings import EmailSettings
 from email_service.smtp_transport import smtp_transport
-from email_service.storage.schema import VERSION, metadata, outbox
+from email_service.storage.schema import SCHEMA, outbox
 from email_service.storage.sql import SqlEmailStore
 from email_service.transport import Transport
 from mesh.channel import open_channel
@@ -54,7 +54,7 @@ def build(settings: EmailSettings, *, clock: Clock | None = None, transport: Tra
     clock = clock or SystemClock()
     transport = transport or _transport(settings, clock)
     try:
-        database = Database(settings.database_url, metadata, VERSION)
+        database = Database(settings.database_url, SCHEMA)
     except DatabaseError as error:
         raise StartError([str(error)]) from error
     return Application(settings, database, transport, clock)

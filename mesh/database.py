@@ -1,21 +1,22 @@
-"""Databases: opened one way, errors translated once, the schema's version checked before anything is read.
+"""Databases: opened one way, errors translated once, the schema's revision checked before anything is read.
 
 SQLite is opened for durability: write-ahead log, ``synchronous=FULL`` (a commit that returned is on disk), and
 ``BEGIN IMMEDIATE``, because a transaction that reads first and writes later can fail with SQLITE_BUSY at any timeout.
 """
 
 import fcntl
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
 from mesh.errors import ResourceExhausted, Unavailable
+from mesh.schema import Schema, State, create, refusal, standing
 
 # How long a caller should wait before asking a broken or full database again.
 RETRY_DELAY = timedelta(seconds=1)
@@ -28,12 +29,17 @@ _FULL = ("database or disk is full", "No space left")
 
 
 class DatabaseError(Exception):
-    """The database cannot be used: unreachable, in use by another process, or of another schema version."""
+    """The database cannot be used: unreachable, in use by another process, or of another revision."""
+
+    @classmethod
+    def of(cls, error: Exception) -> Self:
+        """What a library's error says, without the values that a statement was given."""
+        return cls(f"the database cannot be opened: {_text(error)}")
 
 
 def sqlite_url(path: Path) -> str:
     """The URL of an SQLite file."""
-    return f"sqlite:///{path}"
+    return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
 class Database:
@@ -41,26 +47,29 @@ class Database:
 
     Args:
         url: an SQLAlchemy URL; an SQLite file is locked against a second process.
-        metadata: the tables.
-        version: the schema's version in this code; another one in the database is refused.
+        schema: the tables and their revision; they are made in an empty database, and another revision is refused.
+        prepare: what is done instead, in one transaction, with foreign keys not yet enforced by SQLite.
 
     Raises:
         DatabaseError: the database cannot be used.
     """
 
-    def __init__(self, url: str, metadata: sa.MetaData, version: int) -> None:
+    def __init__(self, url: str, schema: Schema, *, prepare: Callable[[sa.Connection], None] | None = None) -> None:
         self._lock: IO[str] | None = None
         self._claim: sa.Connection | None = None
         try:
-            self.engine = _engine(url)
+            self.engine = _engine(url, foreign_keys=prepare is None)
             self._lock = _lock(self.engine.url)
-            self._claim = _claim(self.engine, metadata)
+            self._claim = _claim(self.engine, schema.claim)
             with self.engine.begin() as connection:
-                _ensure_schema(connection, metadata, version)
+                if prepare is None:
+                    _ensure_schema(connection, schema)
+                else:
+                    prepare(connection)
         except (exc.SQLAlchemyError, ImportError, ValueError) as error:  # the latter two: no driver, no port number
             self.close()
-            raise DatabaseError(f"the database cannot be opened: {_text(error)}") from error
-        except DatabaseError:
+            raise DatabaseError.of(error) from error
+        except Exception:
             self.close()
             raise
 
@@ -87,21 +96,21 @@ def translated() -> Iterator[None]:
         raise Unavailable("STORAGE_UNAVAILABLE", "the storage cannot be used", retry_delay=RETRY_DELAY) from error
 
 
-def _engine(url: str) -> sa.Engine:
+def _engine(url: str, *, foreign_keys: bool) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, **_DISCREET)
     if parsed.database:
         Path(parsed.database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     engine = sa.create_engine(parsed, connect_args={"check_same_thread": False, "timeout": 10}, **_DISCREET)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, foreign_keys=foreign_keys))
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _: object) -> None:
+def _prepare_sqlite(connection: Any, _: object, *, foreign_keys: bool) -> None:
     connection.isolation_level = None  # the driver's own BEGIN is deferred; ours comes from the event below
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"foreign_keys={int(foreign_keys)}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -121,7 +130,7 @@ def _lock(url: sa.URL) -> IO[str] | None:
     return lock
 
 
-def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
+def _claim(engine: sa.Engine, key: int) -> sa.Connection | None:
     """PostgreSQL's lock against a second process: it lasts as long as the connection that holds it.
 
     The server may take a moment to notice that a process before this one has gone, so it is waited for a little.
@@ -129,7 +138,6 @@ def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
     if engine.dialect.name != "postgresql":
         return None
     connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-    key = zlib.crc32(",".join(sorted(metadata.tables)).encode())
     try:
         connection.exec_driver_sql(f"SET lock_timeout = '{CLAIM_WAIT}s'")
         connection.execute(sa.select(sa.func.pg_advisory_lock(key)))
@@ -140,22 +148,12 @@ def _claim(engine: sa.Engine, metadata: sa.MetaData) -> sa.Connection | None:
     return connection
 
 
-def _ensure_schema(connection: sa.Connection, metadata: sa.MetaData, version: int) -> None:
-    versions = sa.Table("schema_version", sa.MetaData(), sa.Column("version", sa.Integer, nullable=False))
-    if not sa.inspect(connection).has_table("schema_version"):
-        metadata.create_all(connection)
-        versions.create(connection)
-        connection.execute(sa.insert(versions).values(version=version))
-        return
-    found = connection.execute(sa.select(versions.c.version)).scalar_one()
-    if found != version:
-        raise DatabaseError(f"the database has schema version {found}, this release needs {version}")
-    for index in (index for table in metadata.sorted_tables for index in sorted(table.indexes, key=_name)):
-        index.create(connection, checkfirst=True)
-
-
-def _name(index: sa.Index) -> str:
-    return str(index.name)
+def _ensure_schema(connection: sa.Connection, schema: Schema) -> None:
+    found = standing(connection, schema)
+    if found.state is State.EMPTY:
+        create(connection, schema)
+    elif not found.usable:
+        raise DatabaseError(refusal(found, schema))
 
 
 def _text(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """The outbox as a table, for services that keep their state in SQL: the statements, to be run in their transactions.
 
 Along an order key, as its entries were added, due_at never falls: sorted by it, what is due is in every key's order.
+A change of the table needs a revision in each service that has it.
 """
 
 import json

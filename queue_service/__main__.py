@@ -1,4 +1,4 @@
-"""``python -m queue_service``: run the broker, or check a file of declared queues."""
+"""``python -m queue_service``: run the broker, or what else its command line says."""
 
 import sys
 

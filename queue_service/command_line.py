@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mesh.database_commands import DatabaseCommands
 from mesh.field_rules import FieldRules
 from mesh.program import EXIT_CONFIG, run
 from mesh.settings import SettingsError, load
 from queue_service.app import build
 from queue_service.declared_queues import DeclarationError, read_declared
 from queue_service.settings import QueueSettings
+from queue_service.storage.schema import SCHEMA
+
+DATABASE = DatabaseCommands(QueueSettings, lambda settings: settings.store_url, SCHEMA)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _check(chosen.file)
     if chosen.command == "import-wrangler":
         return _import_wrangler(chosen)
+    if chosen.command is not None:
+        done: int = chosen.do(chosen)
+        return done
     return run("queue_service", QueueSettings, build, lambda settings: settings.listen)
 
 
@@ -42,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     wrangler.add_argument("--output", metavar="FILE", type=Path, help="the file to write; without it standard output")
     wrangler.add_argument("--force", action="store_true", help="replace the output if it is there")
+    DATABASE.add(commands)
     return parser
 
 

@@ -1,10 +1,8 @@
-"""``python -m signup_service``."""
+"""``python -m signup_service``: run the service, or what else its command line says."""
 
 import sys
 
-from mesh import program
-from signup_service import app
-from signup_service.settings import SignupSettings
+from signup_service.command_line import main
 
 if __name__ == "__main__":
-    sys.exit(program.run("signup_service", SignupSettings, app.build, lambda settings: settings.listen))
+    sys.exit(main())

@@ -36,8 +36,7 @@ from signup_service.runner_email import RunnerEmail
 from signup_service.sender import Sender
 from signup_service.servicer import SignupServicer
 from signup_service.settings import SignupSettings
-from signup_service.storage import schema
-from signup_service.storage.schema import OUTBOX
+from signup_service.storage.schema import OUTBOX, SCHEMA
 from signup_service.storage.sql import SqlRegistrationStore
 from signup_service.storage.threaded import ThreadedStore
 from signup_service.trace_context import Tracer
@@ -137,7 +136,7 @@ def build(settings: SignupSettings, *, clock: Clock | None = None, random: Rando
     race = Race.at(settings.race, settings.race_start, settings.race_location)
     email = RunnerEmail(race, Tracer(random))
     try:
-        database = Database(settings.database, schema.METADATA, schema.VERSION)
+        database = Database(settings.database, SCHEMA)
     except DatabaseError as error:
         raise StartError([f"BATON_SIGNUP_DATABASE_URL: {error}"]) from error
     try:

@@ -1,11 +1,12 @@
-"""The tables. A change here needs a new version."""
+"""The tables. A change here, or of the outbox, needs a revision: see `CONTRIBUTING.md`."""
+
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from mesh.nul_text import any_text
 from mesh.outbox_table import OutboxTable
-
-VERSION = 2
+from mesh.schema import Schema
 
 metadata = sa.MetaData()
 
@@ -31,3 +32,12 @@ emails = sa.Table(
 sa.Index("emails_recipient", emails.c.recipient_folded, emails.c.email_id)
 
 outbox = OutboxTable(metadata)
+
+SCHEMA = Schema(
+    "email_service",
+    metadata,
+    Path(__file__).with_name("migrations"),
+    newest="0001",
+    claim=1565386643,
+    first_number=2,
+)

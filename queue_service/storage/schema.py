@@ -4,19 +4,23 @@ Contents never change and are keyed by queue: a delivery never rewrites one, and
 slow another. What changes about a message is a narrow row of its own; the line of each queue is an index over those.
 A column more is a microsecond more for every message, so nothing is in both, and a content is one value.
 Counts are kept, not counted. Instants are microseconds (`mesh.clock`); message ids are their 16 bytes.
+
+A change here needs a revision that makes it in the databases that are there: see `CONTRIBUTING.md`.
 """
+
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from mesh.nul_text import any_text
-
-#: Rises with every change of a table below; a database of another version is refused. A new index is made at start.
-VERSION = 1
+from mesh.schema import Schema
 
 METADATA = sa.MetaData()
 
 _Number = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
+#: What lease ids are signed with. A backup is without it, and the broker restored from it makes another one: a consumer
+#: that was handed a lease after the backup cannot settle with it what the restored broker hands to somebody else.
 STORE = sa.Table("store", METADATA, sa.Column("secret", sa.LargeBinary(16), nullable=False))
 
 QUEUES = sa.Table(
@@ -152,4 +156,14 @@ COUNTERS = sa.Table(
     METADATA,
     sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in LEVELS + TOTALS),
+)
+
+SCHEMA = Schema(
+    "queue_service",
+    METADATA,
+    Path(__file__).with_name("migrations"),
+    newest="0001",
+    claim=2956126550,
+    first_number=1,
+    of_one_life=(STORE.name,),
 )

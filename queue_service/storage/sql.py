@@ -48,7 +48,7 @@ class SqlStore:
     """
 
     def __init__(self, url: str, *, disk_reserve: int = 0) -> None:
-        self._database = Database(url, schema.METADATA, schema.VERSION)
+        self._database = Database(url, schema.SCHEMA)
         self._room = DiskRoom(self._database.engine.url, disk_reserve)
         self._known = KnownCounts()
         self._kept: sa.Connection | None = None

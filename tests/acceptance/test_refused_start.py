@@ -1,11 +1,18 @@
 """A service that cannot start says why in a sentence, and ends with an exit code that says so too."""
 
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.processes import MeshProcesses, Service, environment_with, free_port
+from email_service.storage.schema import SCHEMA as EMAIL
+from mesh.database import sqlite_url
+from mesh.schema import Schema
+from queue_service.storage.schema import SCHEMA as QUEUE
+from signup_service.storage.schema import SCHEMA as SIGNUP
+from tests.support.first_release import first_tables
+from tests.support.processes import MeshProcesses, Program, Service, environment_with, free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -117,6 +124,27 @@ async def test_a_database_that_another_process_uses_is_named(mesh: MeshProcesses
     assert code == CONFIG
     assert len(problems) == 1
     assert f"{name}.db is in use by another process" in problems[0]
+
+
+@pytest.mark.parametrize("schema", [QUEUE, EMAIL, SIGNUP], ids=lambda schema: schema.service)
+async def test_a_database_of_an_older_release_is_refused_with_the_command_that_helps(
+    mesh: MeshProcesses, schema: Schema
+) -> None:
+    name = schema.service.removesuffix("_service")
+    service: Service = getattr(mesh, name)
+    (mesh.folder / "data").mkdir(mode=0o700)
+    first_tables(sqlite_url(mesh.folder / "data" / f"{name}.db"), schema)
+
+    code, problems = await refusal(service)
+
+    assert code == CONFIG
+    assert len(problems) == 1
+    said, _, command = problems[0].rpartition("run: python ")
+    assert f"the database has schema version {schema.first_number}, this release needs revision" in said
+    migration = Program(sys.executable, *command.split(), environment=mesh.environment)
+    assert await migration.run() == 0
+    assert str(migration.output).startswith("the database is migrated from ")
+    await mesh.start(service)
 
 
 def another(mesh: MeshProcesses, name: str, **settings: str) -> Service:

@@ -1,5 +1,7 @@
 """Who may import whom. Each rule is shown to bite on a planted line."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support.python_source import (
     names,
     read,
 )
+from tests.support.tool import ROOT
 
 # Where the wire is spoken besides mesh: composition roots, servicers, encodings and outgoing calls.
 WIRE = {
@@ -56,7 +59,17 @@ WIRE |= {
         "wire.py",
     )
 }
-SQL_IN_MESH = {Path("mesh", f"{name}.py") for name in ("database", "nul_text", "outbox_table", "sql_outbox")}
+SQL_IN_MESH = {
+    Path("mesh", f"{name}.py")
+    for name in (
+        *("database", "nul_text", "outbox_table", "sql_outbox", "schema", "sqlite_file", "backup"),
+        *("migration", "migrations/env", "revision_scripts", "table_rewrite"),
+    )
+}
+# What is needed only when a database is migrated, and costs a start its time.
+ALEMBIC_IN_MESH = {
+    Path("mesh", f"{name}.py") for name in ("migration", "migrations/env", "revision_scripts", "table_rewrite")
+}
 # The broker's rules, which know neither how they are called nor where things are kept.
 BROKER_DOMAIN = [
     Path("queue_service", f"{name}.py")
@@ -140,9 +153,24 @@ def test_the_brokers_rules_know_neither_wire_nor_database(module: Path) -> None:
 
 
 def test_sql_is_spoken_only_in_storage() -> None:
-    speaking = {module for module in modules(*PACKAGES) if imports_any(read(module), "sqlalchemy", "sqlite3")}
+    speaking = {
+        module for module in modules(*PACKAGES) if imports_any(read(module), "sqlalchemy", "sqlite3", "alembic")
+    }
 
     assert {module for module in speaking if not in_storage(module)} == SQL_IN_MESH
+
+
+def test_migrations_alone_know_alembic() -> None:
+    knowing = {module for module in modules(*PACKAGES) if imports_any(read(module), "alembic")}
+
+    assert {module for module in knowing if module.parts[1:3] != ("storage", "migrations")} == ALEMBIC_IN_MESH
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_that_only_runs_loads_no_alembic(service: str) -> None:
+    code = f"import sys, {service}.command_line; sys.exit('alembic' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_storage_never_speaks_the_wire() -> None:

@@ -23,8 +23,8 @@ DATA = {
         *("baton/email/v1/field_rules.toml", "baton/signup/v1/service_config.json"),
         *("baton/mesh/v1/field_rules.toml", "baton/mesh/v1/service_config.json", "baton/mesh/v1/outbox_service.proto"),
     },
-    "mesh": set(),
-    "queue_service": {"queue_service/queues.toml"},
+    "mesh": {"mesh/migrations/script.py.mako"},
+    "queue_service": {"queue_service/queues.toml", "queue_service/storage/migrations/r0001_first_release.py"},
     "email_service": {"email_service/templates/registration_confirmation.txt"},
     "signup_service": set(),
     "baton_client": set(),
@@ -118,6 +118,16 @@ def test_the_broker_runs_from_its_wheels_alone(python: Path, tmp_path: Path) -> 
         assert process.wait(30) == 0
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert (tmp_path / "data" / "queue.db").exists()
+
+
+def test_the_broker_migrates_its_database_from_its_wheels_alone(python: Path, tmp_path: Path) -> None:
+    settings = {"BATON_DATA_DIR": str(tmp_path / "data")}
+    command = [str(python), "-m", "queue_service", "migrate"]
+
+    done = subprocess.run(command, cwd=tmp_path, env=settings, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the database is migrated from nothing to revision ")
 
 
 @pytest.mark.parametrize("absent", ["email_service", "signup_service", "tests", "jinja2", "aiosmtplib", "pytest"])

@@ -9,7 +9,7 @@ from email_service.email_record import Draft, Email, State
 from email_service.errors import IdempotencyKeyReused
 from email_service.failure import Failure
 from email_service.storage.base import EmailStore
-from email_service.storage.schema import VERSION, metadata, outbox
+from email_service.storage.schema import SCHEMA, outbox
 from email_service.storage.sql import SqlEmailStore
 from mesh.database import Database, sqlite_url
 from mesh.errors import Unavailable
@@ -24,8 +24,8 @@ ROOMY = 3 * 1024 * 1024
 @pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "sqlite":
-        return Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION)
-    return Database(emptied(request.getfixturevalue("postgres")), metadata, VERSION)
+        return Database(sqlite_url(tmp_path / "email.db"), SCHEMA)
+    return Database(emptied(request.getfixturevalue("postgres")), SCHEMA)
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_an_outcome_and_its_report_are_stored_together(database: Database, store
 
 def test_emails_and_reports_outlive_the_process(tmp_path: Path) -> None:
     def opened() -> tuple[Database, SqlEmailStore]:
-        database = Database(sqlite_url(tmp_path / "email.db"), metadata, VERSION)
+        database = Database(sqlite_url(tmp_path / "email.db"), SCHEMA)
         return database, SqlEmailStore(database)
 
     _, store = opened()

@@ -43,7 +43,7 @@ class Lives(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.database = Database("sqlite://", schema.METADATA, schema.VERSION)
+        self.database = Database("sqlite://", schema.SCHEMA)
         self.store = SqlRegistrationStore(self.database.engine, entry)
         self.now, self.number = START, 0
         self.keys: dict[str, list[str]] = {}
@@ -194,7 +194,7 @@ def test_no_life_leaves_the_table(unlogged: None) -> None:
 
 @pytest.mark.parametrize(("stage", "event"), [(stage, event) for stage, row in TRANSITIONS.items() for event in row])
 def test_every_step_of_the_table_is_a_step_of_the_store(stage: Stage, event: Event) -> None:
-    database = Database("sqlite://", schema.METADATA, schema.VERSION)
+    database = Database("sqlite://", schema.SCHEMA)
     store = SqlRegistrationStore(database.engine, entry)
     new = store.register(registration(), None)
 

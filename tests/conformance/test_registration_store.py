@@ -30,7 +30,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     """Every database there is."""
     embedded = request.param == "sqlite"
     url = sqlite_url(tmp_path / "signup.db") if embedded else emptied(request.getfixturevalue("postgres"))
-    database = Database(url, schema.METADATA, schema.VERSION)
+    database = Database(url, schema.SCHEMA)
     yield database
     database.close()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from baton.queue.v1 import queue_pb2, queue_service_pb2
@@ -48,13 +49,20 @@ class Load:
 
     async def finish(self, *, within: float = 600) -> Verdict:
         """Wait for the producers, end the consumers, drain the queue; the verdict."""
-        ends = await asyncio.gather(*(each.ended(within=within) for each in self.producers))
+        await self.stop(within=within)
+        await self.drain(within=within)
+        return self.verdict()
+
+    async def stop(self, *, within: float = 600) -> None:
+        """Wait for the producers and end the consumers."""
+        _ended_well(await asyncio.gather(*(each.ended(within=within) for each in self.producers)))
         for each in self.consumers:
             await each.stop()
+
+    async def drain(self, *, within: float = 600) -> None:
+        """Consume what is left."""
         await self._drain.start()
-        ends.append(await self._drain.ended(within=within))
-        assert set(ends) == {0}, f"a client ended with one of {ends}"
-        return self.verdict()
+        _ended_well([await self._drain.ended(within=within)])
 
     def verdict(self) -> Verdict:
         """What all histories say."""
@@ -84,3 +92,7 @@ class Load:
         queue.consumer.retry_policy.initial_delay.FromMilliseconds(50)
         async with open_channel(self._mesh.queue.address, packages=("queue",)) as channel:
             await QueueServiceStub(channel).CreateQueue(queue_service_pb2.CreateQueueRequest(queue=queue))
+
+
+def _ended_well(ends: Sequence[int]) -> None:
+    assert set(ends) == {0}, f"a client ended with one of {ends}"

@@ -10,6 +10,7 @@ from mesh.outbox_entry import HandedOver, HandOver, OutboxEntry
 from mesh.outbox_table import OutboxTable
 from mesh.sql_outbox import SqlOutbox
 from mesh.store_thread import StoreThread
+from tests.support.plain_schema import plain_schema
 
 
 def entry(entry_id: str, queue: str = "work", order_key: str = "", **more: object) -> OutboxEntry:
@@ -23,7 +24,7 @@ class WatchedOutbox(SqlOutbox):
     def __init__(self, url: str) -> None:
         metadata = sa.MetaData()
         self.table, self.thread = OutboxTable(metadata), StoreThread("outbox")
-        self.database = Database(url, metadata, 1)
+        self.database = Database(url, plain_schema(metadata))
         super().__init__(self.database.engine, self.table, self.thread)
         self.results: list[tuple[str, HandedOver]] = []
         self.failures: list[Exception] = []

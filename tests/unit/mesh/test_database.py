@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from sqlalchemy import exc
 
 from mesh.database import RETRY_DELAY, Database, DatabaseError, sqlite_url, translated
 from mesh.errors import BatonError, ResourceExhausted, Unavailable
+from tests.support.plain_schema import plain_schema
 
 METADATA = sa.MetaData()
 NOTES = sa.Table("notes", METADATA, sa.Column("text", sa.LargeBinary, nullable=False))
+SCHEMA = plain_schema(METADATA)
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def database(path: Path) -> Iterator[Database]:
-    opened = Database(sqlite_url(path), METADATA, 1)
+    opened = Database(sqlite_url(path), SCHEMA)
     yield opened
     opened.close()
 
@@ -82,18 +85,20 @@ def test_an_error_quotes_nothing_of_what_a_statement_was_given(database: Databas
 
 def test_a_second_opener_is_refused_while_the_first_lives(database: Database, path: Path) -> None:
     with pytest.raises(DatabaseError, match="in use by another process"):
-        Database(sqlite_url(path), METADATA, 1)
+        Database(sqlite_url(path), SCHEMA)
 
     database.close()
-    Database(sqlite_url(path), METADATA, 1).close()
+    Database(sqlite_url(path), SCHEMA).close()
 
 
 def test_a_second_process_is_refused_and_a_killed_one_leaves_the_way_free(path: Path) -> None:
     program = f"""
 import sys
 import sqlalchemy as sa
+from pathlib import Path
 from mesh.database import Database
-database = Database({sqlite_url(path)!r}, sa.MetaData(), 1)
+from mesh.schema import Schema
+database = Database({sqlite_url(path)!r}, Schema("a_service", sa.MetaData(), Path(), newest="0001", claim=1))
 print("open", flush=True)
 sys.stdin.read()
 """
@@ -103,35 +108,30 @@ sys.stdin.read()
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         with pytest.raises(DatabaseError, match="in use by another process"):
-            Database(sqlite_url(path), METADATA, 1)
+            Database(sqlite_url(path), SCHEMA)
         other.kill()
 
-    Database(sqlite_url(path), METADATA, 1).close()
+    Database(sqlite_url(path), SCHEMA).close()
 
 
-@pytest.mark.parametrize("version", [0, 2])
-def test_another_schema_version_is_refused_and_nothing_is_changed(path: Path, version: int) -> None:
-    Database(sqlite_url(path), METADATA, 1).close()
+def test_tables_that_nobody_knows_the_revision_of_are_refused_and_kept(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE notes (text BLOB)")
 
-    with pytest.raises(DatabaseError, match=f"has schema version 1, this release needs {version}"):
-        Database(sqlite_url(path), METADATA, version)
+    with pytest.raises(DatabaseError, match="has a table notes and no schema version"):
+        Database(sqlite_url(path), SCHEMA)
 
-    Database(sqlite_url(path), METADATA, 1).close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("notes",)]
 
 
-def test_an_index_that_a_release_adds_is_made_at_its_start(path: Path) -> None:
-    def opened(*names: str) -> set[str | None]:
-        metadata = sa.MetaData()
-        table = sa.Table("things", metadata, sa.Column("id", sa.Integer, primary_key=True), sa.Column("a", sa.Integer))
-        for name in names:
-            sa.Index(name, table.c.a)
-        database = Database(sqlite_url(path), metadata, 1)
-        found = {index["name"] for index in sa.inspect(database.engine).get_indexes("things")}
-        database.close()
-        return found
+def test_tables_of_others_are_no_hindrance(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE pictures (text BLOB)")
 
-    assert opened("first") == {"first"}
-    assert opened("first", "second") == {"first", "second"}
+    Database(sqlite_url(path), SCHEMA).close()
 
 
 def test_what_is_no_database_is_refused_and_kept(path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_is_no_database_is_refused_and_kept(path: Path) -> None:
     path.write_text("my diary, which is long enough to be looked at as a header of SQLite" * 3)
 
     with pytest.raises(DatabaseError, match="not a database"):
-        Database(sqlite_url(path), METADATA, 1)
+        Database(sqlite_url(path), SCHEMA)
 
     assert path.read_text().startswith("my diary")
 
@@ -157,7 +157,7 @@ def test_what_is_no_database_is_refused_and_kept(path: Path) -> None:
 )
 def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(DatabaseError, match="cannot be opened") as refusal:
-        Database(url, METADATA, 1)
+        Database(url, SCHEMA)
 
     assert "hunter2" not in str(refusal.value)
 
@@ -168,7 +168,7 @@ def test_closing_twice_does_no_harm(database: Database) -> None:
 
 
 def test_a_database_in_memory_needs_no_lock() -> None:
-    first, second = Database("sqlite://", METADATA, 1), Database("sqlite://", METADATA, 1)
+    first, second = Database("sqlite://", SCHEMA), Database("sqlite://", SCHEMA)
 
     first.close()
     second.close()

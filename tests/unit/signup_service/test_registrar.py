@@ -77,7 +77,7 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(sqlite_url(tmp_path / "signup.db"), schema.METADATA, schema.VERSION)
+    database = Database(sqlite_url(tmp_path / "signup.db"), schema.SCHEMA)
     office = Office(database)
     yield office
     await office.tasks.cancel()

@@ -45,7 +45,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def store(tmp_path: Path, clock: FakeClock) -> AsyncIterator[ThreadedStore]:
-    database = Database(sqlite_url(tmp_path / "signup.db"), schema.METADATA, schema.VERSION)
+    database = Database(sqlite_url(tmp_path / "signup.db"), schema.SCHEMA)
     thread = StoreThread("registrations")
     yield ThreadedStore(SqlRegistrationStore(database.engine, entry), thread, clock, lambda changed: None)
     thread.close()

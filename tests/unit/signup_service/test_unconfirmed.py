@@ -83,7 +83,7 @@ class Office:
 
 @pytest.fixture
 async def office(clock: WatchedClock, tmp_path: Path) -> AsyncIterator[Office]:
-    database = Database(sqlite_url(tmp_path / "signup.db"), schema.METADATA, schema.VERSION)
+    database = Database(sqlite_url(tmp_path / "signup.db"), schema.SCHEMA)
     office = Office(database, clock)
     yield office
     await office.reaper.stop()
