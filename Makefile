@@ -4,6 +4,7 @@ BIN := .venv/bin
 # What `make torture` runs at a scale of its own.
 TORTURED := $(addprefix tests/conformance/,test_contract_machine.py test_registration_saga.py) \
 	$(addprefix tests/service/,test_fuzzed_requests.py test_fuzzed_handlers.py) \
+	$(addprefix tests/simulation/,test_lives.py) \
 	$(addprefix tests/acceptance/,test_promises_under_kills.py test_power_loss.py test_consumers_die.py test_answers_lost.py test_dead_letters_under_kills.py \
 	test_every_runner_once.py)
 # Tests that run at a time: one more than two cores, because many of them wait for a process.

@@ -58,17 +58,21 @@ class _MessageCheck:
             else:
                 if number in self.nested:
                     repeated, name, nested = self.nested[number]
-                    found.extend(nested.each(name, value, bound) if repeated else nested.inside(name, value, bound))
-        found.extend(Violation(*said) for check in self.whole if (said := check(message, bound)) is not None)
+                    found += nested.each(name, value, bound) if repeated else nested.inside(name, value, bound)
+        for check in self.whole:
+            if (said := check(message, bound)) is not None:
+                found.append(Violation(*said))
         return found
 
-    def inside(self, name: str, value: Message, bound: int) -> Iterable[Violation]:
-        return (Violation(f"{name}.{deep.field}", deep.description) for deep in self.run(value, bound))
+    def inside(self, name: str, value: Message, bound: int) -> list[Violation]:
+        return [Violation(f"{name}.{deep.field}", deep.description) for deep in self.run(value, bound)]
 
-    def each(self, name: str, values: Iterable[Message], bound: int) -> Iterable[Violation]:
+    def each(self, name: str, values: Iterable[Message], bound: int) -> list[Violation]:
+        found: list[Violation] = []
         for index, value in enumerate(values):
-            for deep in self.run(value, bound):
-                yield Violation(f"{name}[{index}].{deep.field}", deep.description)
+            if inside := self.run(value, bound):
+                found += [Violation(f"{name}[{index}].{deep.field}", deep.description) for deep in inside]
+        return found
 
 
 class FieldRules:

@@ -1,7 +1,6 @@
 """A producer's message made the broker's: times resolved against the queue, as one pure function."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from mesh.errors import InvalidArgument, Violation
 from queue_service.message import Message, NewMessage
@@ -24,7 +23,7 @@ def admit_all(
     violations: list[Violation] = []
     for index, message in enumerate(messages):
         try:
-            admitted.append(admit(message, queue, identifiers(), now, path.format(index)))
+            admitted.append(admit(message, queue, identifiers(), now, path, index))
         except InvalidArgument as error:
             violations += error.violations
     if violations:
@@ -32,33 +31,32 @@ def admit_all(
     return tuple(admitted)
 
 
-@dataclass(frozen=True, slots=True)
-class _Times:
-    deliver_time: int | None
-    expire_time: int
-
-
-def admit(new: NewMessage, queue: Queue, message_id: str, now: int, path: str) -> Message:
+def admit(new: NewMessage, queue: Queue, message_id: str, now: int, path: str, index: int = 0) -> Message:
     """The message to store.
 
     Raises:
-        InvalidArgument: a time lies outside what the contract allows; ``path`` leads to the message in the request.
+        InvalidArgument: a time lies outside what the contract allows; ``path``, with room for the number of the
+            message, leads to it in the request.
     """
-    times = _times(new, queue, now, path)
+    deliver_time: int | None = None
+    if new.delay is None and new.deliver_time is None and new.expire_time is None and not queue.delivery_delay:
+        expire_time = now + (queue.message_retention if new.ttl is None else new.ttl)
+    else:
+        deliver_time, expire_time = _times(new, queue, now, path.format(index))
     return Message(
-        message_id=message_id,
-        body=new.body,
-        attributes=new.attributes,
-        content_type=new.content_type,
-        deduplication_id=new.deduplication_id,
-        ordering_key=new.ordering_key,
-        send_time=now,
-        deliver_time=times.deliver_time,
-        expire_time=times.expire_time,
+        message_id,
+        new.content,
+        new.size,
+        now,
+        deliver_time,
+        expire_time,
+        new.deduplication_id,
+        new.digest,
+        new.ordering_key,
     )
 
 
-def _times(new: NewMessage, queue: Queue, now: int, path: str) -> _Times:
+def _times(new: NewMessage, queue: Queue, now: int, path: str) -> tuple[int | None, int]:
     deliver_time = _deliver_time(new, queue, now)
     begins = max(now, deliver_time or now)
     violations = []
@@ -78,9 +76,9 @@ def _times(new: NewMessage, queue: Queue, now: int, path: str) -> _Times:
     if violations:
         raise InvalidArgument(violations)
     if new.expire_time is not None:
-        return _Times(deliver_time if begins > now else None, new.expire_time)
+        return deliver_time if begins > now else None, new.expire_time
     kept = queue.message_retention if new.ttl is None else new.ttl
-    return _Times(deliver_time if begins > now else None, begins + kept)
+    return deliver_time if begins > now else None, begins + kept
 
 
 def _deliver_time(new: NewMessage, queue: Queue, now: int) -> int | None:

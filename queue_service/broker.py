@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from mesh.clock import SECOND, Clock
+from mesh.clock import SECOND, Clock, Timer
 from mesh.identifier import Identifiers
 from mesh.telemetry import get_logger
 from queue_service.admission import admit_all
@@ -13,7 +13,7 @@ from queue_service.catalog import Catalog
 from queue_service.errors import QueueIsPushed
 from queue_service.lease_id import LeaseIds
 from queue_service.leasing import Leasing
-from queue_service.message import Delivery, Message, NewMessage
+from queue_service.message import Delivery, NewMessage
 from queue_service.message import Lease as LeaseNumber
 from queue_service.pull import Pull
 from queue_service.queue_definition import Queue
@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 #: How much longer a pushed lease lives than the call that holds it.
 PUSH_MARGIN = 2 * SECOND
+#: Wait after the storage failed before the queues are looked at for what it did all the same.
+DOUBT_WAIT = SECOND
 
 
 class Broker:
@@ -53,7 +55,10 @@ class Broker:
         self.draining = asyncio.Event()
         self.leasing = Leasing(catalog, writer, clock, self._reaper, self._settle)
         self.backlog = Backlog(catalog, writer, clock, self.follow_up)
+        self._doubtful: set[str] = set()
+        self._look: Timer | None = None
         catalog.listen(self._queue_changed)
+        writer.listen_for_trouble(self._storage_failed)
 
     async def start(self) -> None:
         """End, in every queue, what ended while the broker was away and what its last run held for calls of its own."""
@@ -71,6 +76,8 @@ class Broker:
     async def stop(self) -> None:
         """Stop the timers; nothing calls the broker any more."""
         self.draining.set()
+        if self._look is not None:
+            self._look.cancel()
         await self._reaper.stop()
         await self.leasing.stop()
 
@@ -79,20 +86,25 @@ class Broker:
     ) -> tuple[SendResult, ...]:
         """Store messages, all or none; each answer stands for a message on disk.
 
+        Who waits for them is woken before: what it asks of the store comes behind the send in the same commit, which
+        saves a delivery a commit of its own.
+
         Raises:
             QueueNotFound, BacklogFull, DeduplicationIdReused, InvalidArgument
         """
         queue, now = self.catalog.get(queue_name), self._clock.now()
         admitted = admit_all(messages, queue, self._identifiers, now, path)
-        verb = Send(queue_name, admitted, now, request_id)
-        return await self._writer.execute(verb, lambda _: self._sent(queue_name, admitted, now))
-
-    def _sent(self, queue_name: str, admitted: Sequence[Message], now: int) -> None:
         later = [message.deliver_time for message in admitted if message.deliver_time is not None]
-        if len(later) < len(admitted):
-            self.leasing.ready(queue_name, now, len(admitted) - len(later))
-        self.leasing.ready(queue_name, min(later, default=None))
-        self._reaper.note(queue_name, min(message.expire_time for message in admitted))
+        at_once = len(admitted) - len(later)
+        at_once -= self.leasing.ready(queue_name, now, at_once) if at_once else 0
+
+        def sent(_: object) -> None:
+            if at_once:
+                self.leasing.ready(queue_name, now, at_once)
+            self.leasing.ready(queue_name, min(later, default=None))
+            self._reaper.note(queue_name, min([message.expire_time for message in admitted]))
+
+        return await self._writer.execute(Send(queue_name, admitted, now, request_id), sent)
 
     async def pull(self, pull: Pull) -> Leased:
         """Lease what is ready, or what becomes so within ``max_wait``.
@@ -163,7 +175,22 @@ class Broker:
 
     async def _sweep(self, queue_name: str) -> int | None:
         verb = Expire(queue_name, self._clock.now())
-        return (await self._writer.execute(verb, partial(self.follow_up, queue_name))).next_at
+        settled = await self._writer.execute(verb, partial(self.follow_up, queue_name))
+        if queue_name in self._doubtful:
+            self._doubtful.remove(queue_name)
+            self.leasing.ready(queue_name, self._clock.now())
+        return settled.next_at
+
+    def _storage_failed(self) -> None:
+        """Nobody heard of what it did all the same: neither who waits for it nor the reaper."""
+        if self._look is None and not self.draining.is_set():
+            self._look = self._clock.call_at(self._clock.now() + DOUBT_WAIT, self._look_everywhere)
+
+    def _look_everywhere(self) -> None:
+        self._look = None
+        for queue in self.catalog.page("", 1 << 30)[0]:
+            self._doubtful.add(queue.name)
+            self._reaper.note(queue.name, self._clock.now())
 
     def follow_up(self, queue_name: str, settled: Settled) -> None:
         """Wake and watch for what a change of the store made ready, and log what it gave up."""
@@ -176,6 +203,7 @@ class Broker:
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
         if before is not None and after is None:
             self._reaper.forget(before.name)
+            self._doubtful.discard(before.name)
 
 
 def push_lease_end(queue: Queue, now: int) -> int:

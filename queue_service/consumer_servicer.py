@@ -11,8 +11,8 @@ from mesh.clock import Clock
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of
 from queue_service.broker import Broker
+from queue_service.delivery_encoding import encode_deliveries
 from queue_service.delivery_stream import DeliveryStream
-from queue_service.message_encoding import encode_delivery
 from queue_service.pull import Pull
 from queue_service.queue_encoding import encode_state
 from queue_service.settlement_encoding import decode_settlements, encode_extensions, encode_results
@@ -37,11 +37,10 @@ class ConsumerServicer(ConsumerServiceServicer):
         """Lease what is ready, waiting for it up to max_wait."""
         leased = await self._broker.pull(_decode_pull(request))
         queue = self._broker.catalog.get(request.queue)
-        return pb.PullMessagesResponse(
-            messages=[encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in leased.deliveries],
-            queue_state=encode_state(queue, self._clock.now()),
-            ready_count=leased.ready_count,
-        )
+        response = encode_deliveries(pb.PullMessagesResponse, leased.deliveries, queue, self._broker.lease_ids)
+        response.queue_state = encode_state(queue, self._clock.now())
+        response.ready_count = leased.ready_count
+        return response
 
     async def SettleMessages(self, request: pb.SettleMessagesRequest, context: Context) -> pb.SettleMessagesResponse:
         """Settle deliveries, each on its own."""

@@ -13,8 +13,8 @@ Of the messages of one ordering key only the oldest is in this picture: the othe
 so a retry holds up its key and nothing else.
 """
 
-from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import NamedTuple
 
 from queue_service.message import AttemptFailure, DeadLetterReason, Lease
 from queue_service.queue_definition import RetryPolicy
@@ -37,8 +37,7 @@ class Rank(IntEnum):
     LEASED = 2
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryState:
+class DeliveryState(NamedTuple):
     """What changes about a message: narrow, so that a change never rewrites the body.
 
     ``serial`` counts the leases of the message's whole life, dead letter queues included: no lease id fits twice.
@@ -74,8 +73,7 @@ class DeliveryState:
         return self.rank is Rank.BLOCKED
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """What a settlement or an expiry does: a new state, or gone, or dead with the state it died in; else nothing.
 
     ``total`` names the count that rises with it.
@@ -88,12 +86,16 @@ class Transition:
     total: str = ""
 
 
+_ACKED, _ACKED_LATE = (
+    Transition(outcome, gone=True, total="acked") for outcome in (LeaseOutcome.APPLIED, LeaseOutcome.APPLIED_LATE)
+)
+
+
 def leased(
     state: DeliveryState, until: int, consumer_instance: str, request_id: str, *, attached: bool = False
 ) -> DeliveryState:
     """The state after a delivery."""
-    return replace(
-        state,
+    return state._replace(
         due_at=until,
         rank=Rank.LEASED,
         lapsed=False,
@@ -107,7 +109,7 @@ def leased(
 
 def unblocked(state: DeliveryState, now: int) -> DeliveryState:
     """The state of the next message of an ordering key when the one before it is gone."""
-    return replace(state, rank=Rank.LINE, due_at=max(state.due_at, now))
+    return state._replace(rank=Rank.LINE, due_at=max(state.due_at, now))
 
 
 def expired(state: DeliveryState, policy: RetryPolicy) -> Transition:
@@ -117,7 +119,7 @@ def expired(state: DeliveryState, policy: RetryPolicy) -> Transition:
 
 def orphaned(state: DeliveryState, now: int) -> Transition:
     """A lease whose holder died with the broker's last run: no fault of the message's."""
-    return Transition(LeaseOutcome.APPLIED, replace(state, rank=Rank.LINE, due_at=now), total="released")
+    return Transition(LeaseOutcome.APPLIED, state._replace(rank=Rank.LINE, due_at=now), total="released")
 
 
 def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: RetryPolicy, now: int) -> Transition:
@@ -133,7 +135,7 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
         return _extended(state, action, late=late)
     outcome = LeaseOutcome.APPLIED_LATE if late else LeaseOutcome.APPLIED
     if isinstance(action, Ack):
-        return Transition(outcome, gone=True, total="acked")
+        return _ACKED_LATE if late else _ACKED
     if isinstance(action, Reject):
         failure = _failure(state, now, action.code, action.description, counted=state.lapsed)
         return Transition(outcome, _with_failure(state, failure, counted=state.lapsed), dead=DeadLetterReason.REJECTED)
@@ -144,7 +146,7 @@ def settled(state: DeliveryState | None, lease: Lease, action: Action, policy: R
     if late:
         ended = Retry(delay=action.delay, code=LEASE_EXPIRED)
         return _failed(state, policy, now, ended, outcome)
-    released = replace(state, rank=Rank.LINE, due_at=now + action.delay)
+    released = state._replace(rank=Rank.LINE, due_at=now + action.delay)
     return Transition(outcome, released, total="released")
 
 
@@ -158,13 +160,13 @@ def _lost(state: DeliveryState, policy: RetryPolicy, action: Lost, now: int) -> 
 def _extended(state: DeliveryState, action: Extend, *, late: bool) -> Transition:
     if late:  # an ended lease is never revived
         return Transition(LeaseOutcome.LEASE_LOST)
-    return Transition(LeaseOutcome.APPLIED, replace(state, due_at=action.until))
+    return Transition(LeaseOutcome.APPLIED, state._replace(due_at=action.until))
 
 
 def _rescheduled(state: DeliveryState, action: Retry | Release, now: int) -> DeliveryState:
     """The failure is on record since the lease ran out; what is left of the settlement is its delay."""
     due_at = state.due_at if action.delay is None else now + action.delay
-    return replace(state, lapsed=False, due_at=due_at)
+    return state._replace(lapsed=False, due_at=due_at)
 
 
 def _failed(
@@ -176,7 +178,7 @@ def _failed(
     delay = retry.delay
     if delay is None:
         delay = retry_delay(policy, after.failed, spread_of(state.message_id, after.failed))
-    again = replace(after, rank=Rank.LINE, lapsed=lapsed, due_at=now + delay)
+    again = after._replace(rank=Rank.LINE, lapsed=lapsed, due_at=now + delay)
     return Transition(outcome, again, total="retried")
 
 
@@ -192,7 +194,7 @@ def _failure(state: DeliveryState, now: int, code: str, description: str, *, cou
 
 def _with_failure(state: DeliveryState, failure: AttemptFailure, *, counted: bool) -> DeliveryState:
     failures = (failure, *state.failures)[:MAX_FAILURES]
-    return replace(state, failed=state.failed + (not counted), failures=failures, code=failure.code)
+    return state._replace(failed=state.failed + (not counted), failures=failures, code=failure.code)
 
 
 def _cut(text: str, limit: int) -> str:

@@ -15,7 +15,7 @@ from mesh.errors import BatonError, InvalidArgument, Violation
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, duration_to, instant_to
 from queue_service.broker import Broker
-from queue_service.message_encoding import encode_delivery
+from queue_service.delivery_encoding import encode_deliveries
 from queue_service.queue_definition import Queue
 from queue_service.ready_signal import Waiter
 from queue_service.settlement import Action, Lost, Release
@@ -188,29 +188,26 @@ class DeliveryStream:
                 queue = self._broker.pulled(self._queue_name)
                 await self._notice_changes(queue)
                 if not await self._deliver_batch(queue):
-                    await self._broker.leasing.wait(self._queue_name, self._waiter, self._window.next_end())
+                    until, aside = self._window.next_end(), not self._room
+                    await self._broker.leasing.wait(self._queue_name, self._waiter, until, aside=aside)
+
+    @property
+    def _room(self) -> int:
+        """How many messages it may be given now."""
+        stops = self._drained or self._broker.draining.is_set()
+        return 0 if stops else min(self._batch_size, self._window.free_messages)
 
     async def _deliver_batch(self, queue: Queue) -> bool:
-        limit = min(self._batch_size, self._window.free_messages)
-        if not limit or self._drained or self._broker.draining.is_set():
+        if not (limit := self._room):
             return False
-        now = self._clock.now()
-        room = min(MAX_WIRE_BYTES, self._window.free_bytes)
-        verb = LeaseVerb(
-            queue.name,
-            now,
-            now + self._visibility,
-            limit,
-            room,
-            self._linger,
-            self._opening.consumer_instance,
-            attached=True,
-        )
+        now, instance = self._clock.now(), self._opening.consumer_instance
+        until, room = now + self._visibility, min(MAX_WIRE_BYTES, self._window.free_bytes)
+        verb = LeaseVerb(queue.name, now, until, limit, room, self._linger, instance, attached=True)
         deliveries = (await self._broker.leasing.lease(queue, verb)).deliveries
         if deliveries:
             self._window.add(deliveries)
-            messages = [encode_delivery(delivery, queue, self._broker.lease_ids) for delivery in deliveries]
-            await self._answers.put(Response(batch=Response.Batch(messages=messages)))
+            batch = encode_deliveries(Response.Batch, deliveries, queue, self._broker.lease_ids)
+            await self._answers.put(Response(batch=batch))
         return bool(deliveries)
 
     async def _notice_changes(self, queue: Queue) -> None:

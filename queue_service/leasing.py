@@ -49,9 +49,13 @@ class Leasing:
         self._giving_back = TaskSet()
         catalog.listen(self._queue_changed)
 
-    def ready(self, queue_name: str, at: int | None, count: int = 1) -> None:
-        """``count`` messages of a queue can be delivered at that instant; None: none is on its way."""
-        self._signal(queue_name).ready(at, count)
+    def ready(self, queue_name: str, at: int | None, count: int = 1) -> int:
+        """``count`` messages of a queue can be delivered at that instant; None: none is on its way.
+
+        Returns:
+            How many of those who wait were woken.
+        """
+        return self._signal(queue_name).ready(at, count)
 
     def wake_all(self) -> None:
         """Let everybody who waits look."""
@@ -69,13 +73,15 @@ class Leasing:
         self._catalog.get(queue_name)
         return self._signal(queue_name).waiter()
 
-    async def wait(self, queue_name: str, waiter: Waiter, until: int | None) -> None:
+    async def wait(self, queue_name: str, waiter: Waiter, until: int | None, *, aside: bool = False) -> None:
         """Wait until it is time to look again, or until that instant; to be called after a look in vain.
+
+        ``aside``: there is no room for messages; see `Waiter.wait`.
 
         Raises:
             QueueNotFound: the queue went meanwhile, whether or not there is another one of its name.
         """
-        await waiter.wait(until)
+        await waiter.wait(until, aside=aside)
         if waiter.closed:
             raise QueueNotFound(queue_name)
 
@@ -100,8 +106,7 @@ class Leasing:
         try:
             leased = await asyncio.shield(pending)
         except asyncio.CancelledError:
-            if not verb.request_id:  # a repeat of the request may have the leases already
-                self._giving_back.begin(self._give_back(queue.name, pending))
+            self._giving_back.begin(self._give_back(verb, pending))
             raise
         if throttle is not None:
             throttle.take(len(leased.deliveries) - verb.limit)
@@ -134,15 +139,15 @@ class Leasing:
             known = self._throttles[queue.name] = Throttle(rate, now)
         return known
 
-    async def _give_back(self, queue_name: str, pending: "asyncio.Future[Leased]") -> None:
+    async def _give_back(self, verb: Lease, pending: "asyncio.Future[Leased]") -> None:
         """Leases whose consumer went away before it had the answer are of no use to anybody."""
         try:
             leased = await pending
             settlements = tuple(Settlement(delivery.lease, Release()) for delivery in leased.deliveries)
-            if settlements:
-                await self._settle(queue_name, settlements)
+            if settlements and not verb.request_id:  # a repeat of the request may have the leases already
+                await self._settle(verb.queue, settlements)
         except BatonError as error:  # nothing was leased, or its queue is gone, or it comes back when the lease ends
-            log.info("leases not given back", action="leases_not_given_back", queue=queue_name, reason=error.reason)
+            log.info("leases not given back", action="leases_not_given_back", queue=verb.queue, reason=error.reason)
 
     def _queue_changed(self, before: Queue | None, after: Queue | None) -> None:
         if before is not None:

@@ -3,37 +3,13 @@
 Instants and durations are microseconds (`mesh.clock`).
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 # On the wire a delivery's ids, times, counts and framing come to some 300 bytes, the source queue's name included.
 ENVELOPE_BYTES = 512
-
-
-class BodyKind(IntEnum):
-    """Which of the contract's bodies a message has; the numbers are stored."""
-
-    NONE = 0
-    TEXT = 1
-    JSON = 2
-    DATA = 3
-    TYPED = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A body as bytes, whatever its kind: text and JSON as UTF-8."""
-
-    kind: BodyKind
-    value: bytes
-    type_name: str = ""
-
-    def digest(self) -> bytes:
-        """16 bytes that two bodies share only when they are the same."""
-        head = f"{int(self.kind)}:{self.type_name}:".encode()
-        return hashlib.blake2b(head + self.value, digest_size=16).digest()
 
 
 class DeadLetterReason(IntEnum):
@@ -68,13 +44,21 @@ class DeadLetter:
     redrive_count: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message as its producer states it. None in a time means that the producer did not say."""
+# What the broker makes for every message are tuples: a frozen dataclass takes five times as long to make, or to change.
 
-    body: Body
-    attributes: Mapping[str, str]
-    content_type: str = ""
+
+class NewMessage(NamedTuple):
+    """A message as its producer states it. None in a time means that the producer did not say.
+
+    Attributes:
+        content: what the consumer gets as it came, body and attributes among it; to the broker these are bytes.
+        size: bytes of body and attributes, which is what the limits count.
+        digest: of the body; only of a message with a deduplication id.
+    """
+
+    content: bytes
+    size: int
+    digest: bytes = b""
     deduplication_id: str = ""
     ordering_key: str = ""
     delay: int | None = None
@@ -83,35 +67,29 @@ class NewMessage:
     expire_time: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message as the broker keeps it; it never changes until it is dead-lettered."""
+class Message(NamedTuple):
+    """A message as the broker keeps it; it never changes until it is dead-lettered.
+
+    ``digest`` is known while it is being sent: a store keeps it with the deduplication id, not with the message.
+    """
 
     message_id: str
-    body: Body
-    attributes: Mapping[str, str]
-    content_type: str
-    deduplication_id: str
-    ordering_key: str
+    content: bytes
+    size: int
     send_time: int
     deliver_time: int | None
     expire_time: int
-    producer: str = ""
+    deduplication_id: str = ""
+    digest: bytes = b""
+    ordering_key: str = ""
     dead_letter: DeadLetter | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of body and attributes, which is what the limits count."""
-        size = len(self.body.value)
-        for key, value in self.attributes.items():
-            size += len(key) + len(value.encode())
-        return size
 
     @property
     def wire_size(self) -> int:
         """Bytes of a delivery of it at most: everything it carries, and room for ids, times and framing."""
-        names = (self.body.type_name, self.content_type, self.deduplication_id, self.ordering_key, self.producer)
-        size = self.size + sum(len(name.encode()) for name in names) + 16 * len(self.attributes) + ENVELOPE_BYTES
+        size = len(self.content) + ENVELOPE_BYTES
+        if names := self.deduplication_id + self.ordering_key:
+            size += len(names.encode())
         return size + (failures_bytes(self.dead_letter.failures) if self.dead_letter else 0)
 
 
@@ -121,8 +99,7 @@ def failures_bytes(failures: Sequence[AttemptFailure]) -> int:
     return sum(len(text.encode()) for text in texts) + 64 * len(failures)
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """One delivery of one message, as far as a settlement must name it.
 
     ``delivery`` counts every lease that the message ever had, in whichever queue.
@@ -132,8 +109,7 @@ class Lease:
     delivery: int
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """A message in a consumer's hands, with everything to decide what to do about a failure."""
 
     lease: Lease

@@ -1,78 +1,101 @@
-"""Messages and settlements between protobuf and domain."""
+"""Messages between protobuf and domain.
+
+What a producer says to the consumer, body and attributes among it, stays in protobuf's own bytes from the send to the
+delivery: a delivery puts what the broker adds in front of them, since the encodings of two parts of a message, one
+behind the other, are the encoding of both (protobuf.dev, "Encoding", "Last One Wins").
+"""
+
+import hashlib
 
 from baton.queue.v1 import message_pb2 as pb
 from baton.queue.v1 import producer_service_pb2 as producer_pb
 from mesh.wire_time import duration_of, instant_of, instant_to
-from queue_service.lease_id import LeaseIds
-from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, Delivery, Message, NewMessage
-from queue_service.queue_definition import Queue
+from queue_service.message import AttemptFailure, DeadLetter, Message, NewMessage
 from queue_service.storage.verbs import SendResult
 
-_NO_BODY = Body(BodyKind.NONE, b"")
+# Of each body in the contract: the number that stands for it in a digest. They are stored.
+_KINDS = {None: 0, "text": 1, "json": 2, "data": 3, "typed": 4}
+_DIGEST_BYTES = 16
+
+# What a producer says to the consumer, by number; all else is the broker's to read or to say.
+_CONTENT = {
+    field.number
+    for field in pb.QueueMessage.DESCRIPTOR.fields
+    if field.name in {"text", "json", "data", "typed", "attributes", "content_type"}
+}
+_HEADER = [field.name for field in pb.QueueMessage.DESCRIPTOR.fields if field.number not in _CONTENT]
 
 
 def decode_message(message: pb.QueueMessage) -> NewMessage:
-    """What a producer sent, output-only fields left aside."""
-    return NewMessage(
-        body=_decode_body(message),
-        attributes=dict(message.attributes),
-        content_type=message.content_type,
+    """What a producer sent, output-only fields left aside. The message is used up: what is left is its content."""
+    message.DiscardUnknownFields()
+    if _CONTENT.issuperset([field.number for field, _ in message.ListFields()]):
+        return NewMessage(message.SerializeToString(), _size(message))
+    schedule, expiration = message.WhichOneof("schedule"), message.WhichOneof("expiration")
+    said = NewMessage(
+        content=b"",
+        size=_size(message),
+        digest=_body_digest(message) if message.deduplication_id else b"",
         deduplication_id=message.deduplication_id,
         ordering_key=message.ordering_key,
-        delay=duration_of(message.delay) if message.HasField("delay") else None,
-        deliver_time=instant_of(message.deliver_time) if message.HasField("deliver_time") else None,
-        ttl=duration_of(message.ttl) if message.HasField("ttl") else None,
-        expire_time=instant_of(message.expire_time) if message.HasField("expire_time") else None,
+        delay=duration_of(message.delay) if schedule == "delay" else None,
+        deliver_time=instant_of(message.deliver_time) if schedule == "deliver_time" else None,
+        ttl=duration_of(message.ttl) if expiration == "ttl" else None,
+        expire_time=instant_of(message.expire_time) if expiration == "expire_time" else None,
     )
+    for name in _HEADER:
+        message.ClearField(name)  # type: ignore[arg-type]  # each of them is a field
+    return said._replace(content=message.SerializeToString())
 
 
-def _decode_body(message: pb.QueueMessage) -> Body:
+def _size(message: pb.QueueMessage) -> int:
+    """Bytes of body and attributes, which is what the limits count."""
+    size = len(body_value(message))
+    if message.attributes:
+        size += sum(len(key) + len(value.encode()) for key, value in message.attributes.items())
+    return size
+
+
+def body_value(message: pb.QueueMessage) -> bytes:
+    """The body as bytes, whatever its kind: text and JSON as UTF-8."""
     match message.WhichOneof("body"):
-        case "text":
-            return Body(BodyKind.TEXT, message.text.encode())
-        case "json":
-            return Body(BodyKind.JSON, message.json.encode())
         case "data":
-            return Body(BodyKind.DATA, message.data)
+            return message.data
+        case "text":
+            return message.text.encode()
+        case "json":
+            return message.json.encode()
         case "typed":
-            return Body(BodyKind.TYPED, message.typed.value, message.typed.type_name)
+            return message.typed.value
         case _:
-            return _NO_BODY
+            return b""
+
+
+def _body_digest(message: pb.QueueMessage) -> bytes:
+    """16 bytes that two bodies share only when they are the same."""
+    head = f"{_KINDS[message.WhichOneof('body')]}:{message.typed.type_name}:".encode()
+    return hashlib.blake2b(head + body_value(message), digest_size=_DIGEST_BYTES).digest()
 
 
 def encode_message(message: Message) -> pb.QueueMessage:
     """A message as a consumer gets it: instants in place of delay and ttl."""
-    encoded = pb.QueueMessage(
+    return pb.QueueMessage.FromString(encode_header(message).SerializeToString() + message.content)
+
+
+def encode_header(message: Message) -> pb.QueueMessage:
+    """What the broker says of a message."""
+    header = pb.QueueMessage(
         message_id=message.message_id,
-        attributes=message.attributes,
         deduplication_id=message.deduplication_id,
         ordering_key=message.ordering_key,
         send_time=instant_to(message.send_time),
         expire_time=instant_to(message.expire_time),
-        content_type=message.content_type,
-        producer=message.producer,
     )
-    _encode_body(message.body, encoded)
     if message.deliver_time is not None:
-        encoded.deliver_time.CopyFrom(instant_to(message.deliver_time))
+        header.deliver_time.CopyFrom(instant_to(message.deliver_time))
     if message.dead_letter is not None:
-        encoded.dead_letter.CopyFrom(_encode_dead_letter(message.dead_letter))
-    return encoded
-
-
-def _encode_body(body: Body, encoded: pb.QueueMessage) -> None:
-    match body.kind:
-        case BodyKind.TEXT:
-            encoded.text = body.value.decode()
-        case BodyKind.JSON:
-            encoded.json = body.value.decode()
-        case BodyKind.DATA:
-            encoded.data = body.value
-        case BodyKind.TYPED:
-            encoded.typed.type_name = body.type_name
-            encoded.typed.value = body.value
-        case BodyKind.NONE:
-            pass
+        header.dead_letter.CopyFrom(_encode_dead_letter(message.dead_letter))
+    return header
 
 
 def _encode_dead_letter(dead_letter: DeadLetter) -> pb.DeadLetter:
@@ -95,18 +118,6 @@ def encode_failure(failure: AttemptFailure) -> pb.AttemptFailure:
         consumer_instance=failure.consumer_instance,
         code=failure.code,
         description=failure.description,
-    )
-
-
-def encode_delivery(delivery: Delivery, queue: Queue, lease_ids: LeaseIds) -> pb.LeasedMessage:
-    """A delivery as a consumer gets it."""
-    return pb.LeasedMessage(
-        lease_id=lease_ids.encode(queue.number, delivery.lease),
-        message=encode_message(delivery.message),
-        attempt=delivery.attempt,
-        lease_expire_time=instant_to(delivery.lease_expire_time),
-        delivery_count=delivery.delivery_count,
-        last_attempt=delivery.last_attempt,
     )
 
 

@@ -29,8 +29,13 @@ class Waiter:
         """Let it look."""
         self._event.set()
 
-    async def wait(self, until: int | None) -> None:
-        """Having looked in vain, wait to be woken, until that instant at the latest, and be ready to look again."""
+    async def wait(self, until: int | None, *, aside: bool = False) -> None:
+        """Having looked in vain, wait to be woken, until that instant at the latest, and be ready to look again.
+
+        ``aside``: it has no room for messages now, so theirs are the wake-ups of others.
+        """
+        if aside:
+            self._signal.step_aside(self)
         timer = None if until is None else self._clock.call_at(until, self._event.set)
         try:
             await self._event.wait()
@@ -47,6 +52,7 @@ class ReadySignal:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiters: deque[Waiter] = deque()
+        self._aside: set[Waiter] = set()
         self._timer: Timer | None = None
         self._timer_at = 0
         self.closed = False
@@ -59,28 +65,38 @@ class ReadySignal:
         try:
             yield waiter
         finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-            if waiter.woken:
-                self._wake(1)
+            self.step_aside(waiter)
+            self._aside.discard(waiter)
 
     def line_up(self, waiter: Waiter) -> None:
         """Be the last in the line, or stay where one is."""
+        self._aside.discard(waiter)
         if waiter not in self._waiters:
             self._waiters.append(waiter)
 
-    def ready(self, at: int | None, count: int = 1) -> None:
-        """``count`` messages can be delivered at that instant; None: none is on its way."""
+    def step_aside(self, waiter: Waiter) -> None:
+        """Leave the line; a wake-up that came already goes to the next in it."""
+        self._aside.add(waiter)
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        elif waiter.woken:
+            self._wake(1)
+
+    def ready(self, at: int | None, count: int = 1) -> int:
+        """``count`` messages can be delivered at that instant; None: none is on its way. How many were woken."""
         if at is None or not self._waiters:
-            return
+            return 0
         if at <= self._clock.now():
-            self._wake(count)
-        elif self._timer is None or at < self._timer_at:
+            return self._wake(count)
+        if self._timer is None or at < self._timer_at:
             self._arm(at)
+        return 0
 
     def wake_all(self) -> None:
         """Let everybody look: the queue is changing or going."""
         self._wake(len(self._waiters))
+        for waiter in self._aside:
+            waiter.wake()
 
     def close(self) -> None:
         """The queue is gone: let everybody find that out."""
@@ -102,6 +118,8 @@ class ReadySignal:
         self._timer = None
         self._wake(1)
 
-    def _wake(self, count: int) -> None:
-        for _ in range(min(count, len(self._waiters))):
+    def _wake(self, count: int) -> int:
+        woken = min(count, len(self._waiters))
+        for _ in range(woken):
             self._waiters.popleft().wake()
+        return woken

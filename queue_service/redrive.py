@@ -74,8 +74,7 @@ def redriven(message: Message, destination: Queue, now: int) -> Message:
     """
     story = message.dead_letter
     later = message.deliver_time if message.deliver_time is not None and message.deliver_time > now else None
-    return replace(
-        message,
+    return message._replace(
         send_time=now,
         deliver_time=later,
         expire_time=(later or now) + destination.message_retention,

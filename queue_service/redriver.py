@@ -33,6 +33,7 @@ class Redriver:
         self._loops: dict[str, asyncio.Task[None]] = {}
         self._steps: dict[str, asyncio.Future[RedriveTask]] = {}
         self._outliving = TaskSet()
+        self._cancelling = asyncio.Lock()
         broker.catalog.listen(self._queue_changed)
 
     def start(self) -> None:
@@ -88,11 +89,21 @@ class Redriver:
     async def cancel(self, redrive_task_id: str) -> RedriveTask:
         """Stop a task; one that has ended stays as it is. Raises RedriveTaskNotFound."""
         self.get(redrive_task_id)
-        await self._halt(redrive_task_id)
-        task = self.get(redrive_task_id)
-        if task.state is RedriveState.RUNNING:
-            await self._step(replace(task, state=RedriveState.CANCELLED), 0)
+        await asyncio.shield(self._outliving.begin(self._cancel(redrive_task_id)))
         return self.get(redrive_task_id)
+
+    async def _cancel(self, key: str) -> None:
+        """Halt a task and store that, or let it go on, though its caller may have gone meanwhile."""
+        async with self._cancelling:
+            await self._halt(key)
+            task = self.get(key)
+            if task.state is not RedriveState.RUNNING:
+                return
+            try:
+                await self._step(replace(task, state=RedriveState.CANCELLED), 0)
+            except Exception:  # of whatever kind: nothing may be halted and RUNNING
+                self._begin(task)
+                raise
 
     async def _store(self, task: RedriveTask) -> None:
         """Store a new task and begin it, though its caller may have gone meanwhile: the store has it then."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from queue_service.message import Lease
 
@@ -63,8 +64,7 @@ class LeaseOutcome(IntEnum):
     UNKNOWN_LEASE = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """One action on one lease."""
 
     lease: Lease

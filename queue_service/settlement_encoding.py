@@ -10,12 +10,14 @@ from queue_service.lease_id import LeaseIds
 from queue_service.message import Lease
 from queue_service.settlement import Ack, Action, LeaseOutcome, Reject, Release, Retry
 
+_ACK = Ack()
+
 
 def decode_action(settlement: pb.Settlement) -> Action | None:
     """What a settlement says to do; None when it says nothing."""
     match settlement.WhichOneof("action"):
         case "ack":
-            return Ack()
+            return _ACK
         case "retry":
             retry = settlement.retry
             delay = duration_of(retry.delay) if retry.HasField("delay") else None

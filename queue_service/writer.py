@@ -34,8 +34,13 @@ class Writer:
     def __init__(self, store: MessageStore) -> None:
         self._store = store
         self._loop = asyncio.get_running_loop()
+        self._submitted: list[_Work] = []
         self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._closed = False
+        self._troubles: list[Callable[[], None]] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self._thread = threading.Thread(target=self._run, name="store writer", daemon=True)
         self._thread.start()
 
@@ -49,6 +54,10 @@ class Writer:
         """Every redrive task, by its id, as the store has it; to be read before the first verb."""
         return self._store.redrive_tasks
 
+    def listen_for_trouble(self, listener: Callable[[], None]) -> None:
+        """Be told whenever the storage failed: some of what it was asked may be stored all the same."""
+        self._troubles.append(listener)
+
     async def execute(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> R:
         """The verb's result, once it is durable.
 
@@ -61,29 +70,49 @@ class Writer:
         return await self.submit(verb, follow_up)
 
     def submit(self, verb: Verb[R], follow_up: FollowUp[R] | None = None) -> "asyncio.Future[R]":
-        """Hand a verb over now; verbs are executed in the order in which they are submitted."""
+        """Hand a verb over; verbs are executed in the order in which they are submitted.
+
+        Those of one turn of the event loop, and of the tasks that these woke, are handed over together.
+        """
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
             future.set_exception(Unavailable("DRAINING", "the broker is stopping"))
         else:
-            self._work.put((verb, future, follow_up))
+            if not self._submitted:
+                self._loop.call_soon(self._hand_over)
+            self._submitted.append((verb, future, follow_up))
         return future
+
+    def _hand_over(self) -> None:
+        for work in self._submitted:
+            self._work.put(work)
+        self._submitted.clear()
 
     async def close(self) -> None:
         """Finish what was submitted and close the store. Safe twice."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._work.put(None)
         await asyncio.to_thread(self._thread.join)
         self._store.close()
 
     def _run(self) -> None:
-        while (first := self._work.get()) is not None:
-            group, last = self._gather(first)
-            results = self._apply([verb for verb, _, _ in group])
-            self._loop.call_soon_threadsafe(_resolve, group, results)
-            if last:
-                return
+        last = False
+        while not last and (first := self._work.get()) is not None:
+            group, results, last = self._commit(first)
+            self._loop.call_soon_threadsafe(self._tell, group, results)
+
+    def _commit(self, first: _Work) -> tuple[list[_Work], list[Any], bool]:
+        """Do what is there by now: the work, its results, and whether it was the last."""
+        group, last = self._gather(first)
+        return group, self._apply([verb for verb, _, _ in group]), last
+
+    def _tell(self, group: Sequence[_Work], results: Sequence[Any]) -> None:
+        _resolve(group, results)
+        if any(isinstance(result, Unavailable) for result in results):
+            for listener in self._troubles:
+                listener()
 
     def _gather(self, first: _Work) -> tuple[list[_Work], bool]:
         group = [first]

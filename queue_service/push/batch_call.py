@@ -14,8 +14,8 @@ from mesh.status import RemoteError, read_error
 from mesh.telemetry import get_logger
 from mesh.wire_time import duration_to
 from queue_service.broker import Broker, push_lease_end
+from queue_service.delivery_encoding import encode_deliveries
 from queue_service.message import Delivery, Lease
-from queue_service.message_encoding import encode_delivery
 from queue_service.push.call_end import CallEnd
 from queue_service.queue_definition import DAY, Queue
 from queue_service.settlement import Action, Extend, Retry
@@ -74,12 +74,11 @@ class BatchCall:
         return CallEnd()
 
     def _request(self) -> pb.DeliverBatchRequest:
-        return pb.DeliverBatchRequest(
-            queue=self._queue.name,
-            batch_id=self._batch_id,
-            messages=[encode_delivery(delivery, self._queue, self._broker.lease_ids) for delivery in self._deliveries],
-            visibility_timeout=duration_to(self._queue.consumer.visibility_timeout),
-        )
+        lease_ids, timeout = self._broker.lease_ids, self._queue.consumer.visibility_timeout
+        request = encode_deliveries(pb.DeliverBatchRequest, self._deliveries, self._queue, lease_ids)
+        request.queue, request.batch_id = self._queue.name, self._batch_id
+        request.visibility_timeout.CopyFrom(duration_to(timeout))
+        return request
 
     async def _read(self, call: "DeliverBatchCall") -> object:
         silent = asyncio.Event()

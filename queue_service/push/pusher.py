@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from baton.queue.v1.batch_handler_service_pb2_grpc import BatchHandlerServiceStub
+from baton.queue.v1.message_pb2 import QueueMessage
 from mesh.clock import SECOND, Clock, sleep_until
 from mesh.errors import NotFound
 from mesh.field_rules import FieldRules
@@ -14,7 +15,7 @@ from queue_service.broker import Broker
 from queue_service.message import Delivery
 from queue_service.push.batch_call import BatchCall
 from queue_service.push.call_end import CallEnd
-from queue_service.push.method_call import BODY_NOT_BINARY, call_method, is_binary
+from queue_service.push.method_call import BODY_NOT_BINARY, call_method, text_kind
 from queue_service.push.target import Target
 from queue_service.queue_definition import PushTarget, Queue
 from queue_service.queue_encoding import PushHealth
@@ -136,13 +137,13 @@ class Pusher:
         await self._settle(tuple(call.rest.values()), end.of_batch(costs=costs))
 
     async def _deliver_to_method(self, delivery: Delivery, *, costs: bool) -> None:
-        if not is_binary(delivery.message):
-            kind = delivery.message.body.kind.name.lower()
+        content = QueueMessage.FromString(delivery.message.content)
+        if (kind := text_kind(content)) is not None:
             await self._settle([delivery], Reject(BODY_NOT_BINARY, f"a {kind} body is no method's request"))
             return
         end: CallEnd
         try:
-            end = await call_method(self._target.channel, self._queue, self._push.method, delivery)
+            end = await call_method(self._target.channel, self._queue, self._push.method, delivery, content)
         except asyncio.CancelledError:
             await self._settle([delivery], Release())
             raise

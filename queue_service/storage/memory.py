@@ -98,7 +98,7 @@ class MemoryStore:
         for message in fresh:
             contents.store(message)
             if message.deduplication_id:
-                kept = (until, message.message_id, message.body.digest())
+                kept = (until, message.message_id, message.digest)
                 contents.deduplications[message.deduplication_id] = kept
         contents.count("sent", len(fresh))
         contents.count("deduplicated", len(results) - len(fresh))
@@ -115,12 +115,12 @@ class MemoryStore:
         for message in verb.messages:
             key = message.deduplication_id
             if key and key in seen:
-                if seen[key][2] != message.body.digest():
+                if seen[key][2] != message.digest:
                     raise DeduplicationIdReused(key)
                 results.append(verbs.SendResult(seen[key][1], deduplicated=True))
                 continue
             if key:
-                seen[key] = (verb.now, message.message_id, message.body.digest())
+                seen[key] = (verb.now, message.message_id, message.digest)
             fresh.append(message)
             results.append(verbs.SendResult(message.message_id, deduplicated=False))
         return fresh, tuple(results)

@@ -33,7 +33,7 @@ class MemoryQueue:
         key = message.ordering_key
         if key and any(other.ordering_key == key for other in self.states.values()):
             state = selection.blocked(state)
-        self.messages[message.message_id] = message
+        self.messages[message.message_id] = message._replace(digest=b"")
         self.put(state)
 
     def put(self, state: DeliveryState) -> None:

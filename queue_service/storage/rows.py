@@ -5,20 +5,17 @@ from dataclasses import asdict
 from typing import Any
 
 from queue_service.delivery_state import DeliveryState, Rank
-from queue_service.lease_id import message_id_text
-from queue_service.message import AttemptFailure, Body, BodyKind, DeadLetter, DeadLetterReason, Message
+from queue_service.lease_id import message_id_bytes, message_id_text
+from queue_service.message import AttemptFailure, DeadLetter, DeadLetterReason, Message
 from queue_service.queue_definition import Pause, Queue, from_settable, settable
 
 Row = Any  # a SQLAlchemy row, whose columns are attributes
-Values = dict[str, Any]
+Values = tuple[Any, ...]  # a row as the driver has it, in the order of the columns
+
+_RANKS = tuple(Rank)
 
 
-def raw_id(message_id: str) -> bytes:
-    """A message id as stored."""
-    return bytes.fromhex(message_id.replace("-", ""))
-
-
-def queue_values(queue: Queue) -> Values:
+def queue_values(queue: Queue) -> dict[str, Any]:
     """A queue as its row, without the number."""
     definition = json.dumps(settable(queue), sort_keys=True)
     times = {"create_time": queue.create_time, "update_time": queue.update_time}
@@ -34,85 +31,88 @@ def queue_of(row: Row) -> Queue:
     return from_settable(plain, **times, number=row.number, pause=pause)
 
 
-def message_values(queue_number: int, message: Message) -> Values:
+def message_row(queue_number: int, message: Message) -> Values:
     """A message as its row."""
-    return {
-        "queue_number": queue_number,
-        "message_id": raw_id(message.message_id),
-        "body_kind": int(message.body.kind),
-        "type_name": message.body.type_name,
-        "body": message.body.value,
-        "attributes": json.dumps(dict(message.attributes)) if message.attributes else "",
-        "content_type": message.content_type,
-        "deduplication_id": message.deduplication_id,
-        "ordering_key": message.ordering_key,
-        "send_time": message.send_time,
-        "deliver_time": message.deliver_time,
-        "expire_time": message.expire_time,
-        "producer": message.producer,
-        "dead_letter": dead_letter_text(message.dead_letter),
-    }
-
-
-def message_of(row: Row) -> Message:
-    """The message in a row."""
-    return Message(
-        message_id=message_id_text(row.message_id),
-        body=Body(BodyKind(row.body_kind), row.body, row.type_name),
-        attributes=json.loads(row.attributes) if row.attributes else {},
-        content_type=row.content_type,
-        deduplication_id=row.deduplication_id,
-        ordering_key=row.ordering_key,
-        send_time=row.send_time,
-        deliver_time=row.deliver_time,
-        expire_time=row.expire_time,
-        producer=row.producer,
-        dead_letter=_dead_letter_of(row.dead_letter),
+    return (
+        queue_number,
+        message_id_bytes(message.message_id),
+        message.content,
+        message.deduplication_id,
+        message.send_time,
+        message.deliver_time,
+        dead_letter_text(message.dead_letter),
     )
 
 
-def state_values(queue_number: int, state: DeliveryState) -> Values:
-    """A delivery state as its row."""
-    return {
-        "queue_number": queue_number,
-        "message_id": raw_id(state.message_id),
-        "rank": int(state.rank),
-        "due_at": state.due_at,
-        "expire_time": state.expire_time,
-        "size": state.size,
-        "wire": state.wire,
-        "serial": state.serial,
-        "ordering_key": state.ordering_key or None,
-        "lapsed": int(state.lapsed),
-        "attached": int(state.attached),
-        "failed": state.failed,
-        "deliveries": state.deliveries,
-        "consumer_instance": state.consumer_instance,
-        "request_id": state.request_id or None,
-        "failures": json.dumps([asdict(failure) for failure in state.failures]) if state.failures else None,
-        "code": state.code,
-    }
+def message_of(row: Values, state: DeliveryState) -> Message:
+    """The message in a row; what its delivery state says too is not in there."""
+    _, _, content, deduplication_id, send_time, deliver_time, dead_letter = row
+    return Message(
+        state.message_id,
+        content,
+        state.size,
+        send_time,
+        deliver_time,
+        state.expire_time,
+        deduplication_id,
+        b"",
+        state.ordering_key,
+        _dead_letter_of(dead_letter) if dead_letter else None,
+    )
 
 
-def state_of(row: Row) -> DeliveryState:
-    """The delivery state in a row."""
+def new_row(queue_number: int, state: DeliveryState) -> Values:
+    """What the row of a message that nobody in its queue has had yet says beside `schema.UNTOUCHED`."""
+    return (
+        queue_number,
+        message_id_bytes(state.message_id),
+        state.rank,
+        state.due_at,
+        state.expire_time,
+        state.size,
+        state.wire,
+        state.serial,
+        state.ordering_key or None,
+        state.code,
+    )
+
+
+def changed_row(queue_number: int, state: DeliveryState) -> Values:
+    """What a settlement changes in a row, and which row that is; in the order of `schema.CHANGED`."""
+    failures = json.dumps([asdict(failure) for failure in state.failures]) if state.failures else None
+    changed = (
+        state.rank,
+        state.due_at,
+        int(state.lapsed),
+        state.failed,
+        state.request_id or None,
+        failures,
+        state.code,
+    )
+    return (*changed, queue_number, message_id_bytes(state.message_id))
+
+
+def state_of(row: Values) -> DeliveryState:
+    """The delivery state in a row of all its columns."""
+    _, raw, rank, due_at, expire_time, size, wire, serial, key, lapsed, attached, failed, deliveries, *rest = row
+    consumer_instance, request_id, failures, code = rest
     return DeliveryState(
-        message_id=message_id_text(row.message_id),
-        due_at=row.due_at,
-        expire_time=row.expire_time,
-        size=row.size,
-        wire=row.wire,
-        serial=row.serial,
-        ordering_key=row.ordering_key or "",
-        rank=Rank(row.rank),
-        lapsed=bool(row.lapsed),
-        attached=bool(row.attached),
-        failed=row.failed,
-        deliveries=row.deliveries,
-        consumer_instance=row.consumer_instance,
-        request_id=row.request_id or "",
-        failures=_failures_of(json.loads(row.failures)) if row.failures else (),
-        code=row.code,
+        message_id_text(raw),
+        due_at,
+        expire_time,
+        size,
+        wire,
+        serial,
+        key or "",
+        _RANKS[rank],
+        bool(lapsed),
+        bool(attached),
+        failed,
+        deliveries,
+        consumer_instance,
+        request_id or "",
+        _failures_of(json.loads(failures)) if failures else (),
+        code,
     )
 
 

@@ -1,7 +1,8 @@
 """The broker's tables.
 
-Bodies never change and are keyed by queue: a delivery never rewrites one, and a long backlog of one queue does not
+Contents never change and are keyed by queue: a delivery never rewrites one, and a long backlog of one queue does not
 slow another. What changes about a message is a narrow row of its own; the line of each queue is an index over those.
+A column more is a microsecond more for every message, so nothing is in both, and a content is one value.
 Counts are kept, not counted. Instants are microseconds (`mesh.clock`); message ids are their 16 bytes.
 
 A change here needs a revision that makes it in the databases that are there: see `CONTRIBUTING.md`.
@@ -39,17 +40,10 @@ MESSAGES = sa.Table(
     METADATA,
     sa.Column("queue_number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("message_id", sa.LargeBinary(16), primary_key=True),
-    sa.Column("body_kind", sa.SmallInteger, nullable=False),
-    sa.Column("type_name", sa.Text, nullable=False),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("attributes", sa.Text, nullable=False),
-    sa.Column("content_type", any_text(), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
     sa.Column("deduplication_id", any_text(), nullable=False),
-    sa.Column("ordering_key", any_text(), nullable=False),
     sa.Column("send_time", sa.BigInteger, nullable=False),
     sa.Column("deliver_time", sa.BigInteger),
-    sa.Column("expire_time", sa.BigInteger, nullable=False),
-    sa.Column("producer", any_text(), nullable=False),
     sa.Column("dead_letter", sa.Text),
     sqlite_with_rowid=False,
 )
@@ -76,6 +70,11 @@ DELIVERIES = sa.Table(
     sa.Column("code", any_text(), nullable=False),
     sqlite_with_rowid=False,
 )
+#: What a settlement changes.
+CHANGED = ("rank", "due_at", "lapsed", "failed", "request_id", "failures", "code")
+#: Of a message that nobody in its queue has had yet.
+UNTOUCHED = {"lapsed": 0, "attached": 0, "failed": 0, "deliveries": 0, "consumer_instance": ""}
+
 sa.Index(
     "deliveries_line",
     DELIVERIES.c.queue_number,

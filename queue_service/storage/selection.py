@@ -1,7 +1,6 @@
 """Which messages a delivery takes and what becomes of those that end: decisions that every store shares."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from queue_service.delivery_state import DeliveryState, Rank
 from queue_service.errors import BacklogFull, RequestIdReused
@@ -83,8 +82,7 @@ def dead_letter(state: DeliveryState, message: Message, queue: Queue, reason: De
 
 def as_dead_letter(message: Message, record: DeadLetter, destination: Queue, now: int) -> Message:
     """The message as the dead letter queue keeps it: the same, but for its times and its deduplication id."""
-    return replace(
-        message,
+    return message._replace(
         deduplication_id="",
         send_time=now,
         deliver_time=None,
@@ -110,7 +108,7 @@ def check_backlog(queue: Queue, count: int, size: int) -> None:
 
 def blocked(state: DeliveryState) -> DeliveryState:
     """The state of a new message behind others of its ordering key."""
-    return replace(state, rank=Rank.BLOCKED)
+    return state._replace(rank=Rank.BLOCKED)
 
 
 def fits(state: DeliveryState, message: Message, wanted: Filter, now: int) -> bool:

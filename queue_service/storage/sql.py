@@ -13,6 +13,7 @@ from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
 from queue_service.storage import schema, verbs
 from queue_service.storage.disk_room import DiskRoom
+from queue_service.storage.known_counts import KnownCounts
 from queue_service.storage.sql_lease import lease
 from queue_service.storage.sql_peek import newest_id, peek, purge
 from queue_service.storage.sql_queues import delete_queue, read_queues, save_queues, stats
@@ -49,7 +50,8 @@ class SqlStore:
     def __init__(self, url: str, *, disk_reserve: int = 0) -> None:
         self._database = Database(url, schema.SCHEMA)
         self._room = DiskRoom(self._database.engine.url, disk_reserve)
-        self._delayed: dict[int, tuple[int, int]] = {}
+        self._known = KnownCounts()
+        self._kept: sa.Connection | None = None
         try:
             with self._database.engine.begin() as connection:
                 self.secret = _secret(connection)
@@ -72,7 +74,16 @@ class SqlStore:
 
     def close(self) -> None:
         """Close the database. Safe twice."""
+        if self._kept is not None:
+            self._kept.close()
         self._database.close()
+
+    @property
+    def _connection(self) -> sa.Connection:
+        """One connection for all transactions, as long as it lives: to fetch it anew takes longer than a small one."""
+        if self._kept is None or self._kept.closed or self._kept.invalidated:
+            self._kept = self._database.engine.connect()
+        return self._kept
 
     def _alone(self, verb: verbs.Verb[Any]) -> list[Any]:
         """A verb that the storage may have refused for its own sake must not take its neighbours with it."""
@@ -82,8 +93,9 @@ class SqlStore:
             return [error]
 
     def _apply(self, batch: Sequence[verbs.Verb[Any]]) -> list[Any]:
-        with self._database.engine.begin() as connection:
-            transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks), self._delayed)
+        connection = self._connection
+        with connection.begin():
+            transaction = Transaction(connection, dict(self.queues), dict(self.redrive_tasks), self._known)
             full = self._room.refusal(connection) if any(isinstance(verb, verbs.Send) for verb in batch) else None
             results = [full if full and isinstance(verb, verbs.Send) else _run(transaction, verb) for verb in batch]
             transaction.write_counts()

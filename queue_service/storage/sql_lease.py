@@ -1,13 +1,15 @@
-"""The SQL of deliveries: look along the line, take what fits, mark it leased, read its bodies."""
+"""The SQL of deliveries: look along the line, take what fits, mark it leased, read its contents."""
 
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank, leased
+from queue_service.lease_id import message_id_bytes
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
-from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.rows import state_of
 from queue_service.storage.schema import DELIVERIES
-from queue_service.storage.transaction import Transaction, chunks
+from queue_service.storage.statement import chunks, execute, fetch, fetch_one
+from queue_service.storage.transaction import Transaction
 
 _LINE = (
     sa.select(DELIVERIES)
@@ -63,12 +65,12 @@ def lease(transaction: Transaction, verb: verbs.Lease) -> verbs.Leased:
     if verb.linger and (wait := _lingers(transaction, queue, verb)) is not None:
         return verbs.Leased((), wait, 0)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit + 1}
-    ready = [state_of(row) for row in transaction.connection.execute(_READY, parameters)]
+    ready = [state_of(row) for row in fetch(transaction.connection, _READY, parameters)]
     taken = [_leased_by(verb, state) for state in selection.chosen(ready, verb)]
     _take(transaction, queue, verb, taken)
     if len(taken) < len(ready):
         return _leased(transaction, queue, taken, ready[len(taken)].due_at, _ready_count(transaction, queue, verb))
-    next_at = transaction.connection.execute(_NEXT_DELAYED, {"of_queue": queue.number, "now": verb.now}).scalar()
+    next_at = fetch_one(transaction.connection, _NEXT_DELAYED, {"of_queue": queue.number, "now": verb.now})
     return _leased(transaction, queue, taken, next_at, 0)
 
 
@@ -78,18 +80,18 @@ def _leased_by(verb: verbs.Lease, state: DeliveryState) -> DeliveryState:
 
 def _repeated(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> list[DeliveryState]:
     parameters = {"of_queue": queue.number, "of_request": verb.request_id, "now": verb.now}
-    rows = transaction.connection.execute(_REPEATED, parameters)
+    rows = fetch(transaction.connection, _REPEATED, parameters)
     return sorted((state_of(row) for row in rows), key=lambda state: state.message_id)
 
 
 def _lingers(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int | None:
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit}
-    times = transaction.connection.execute(_READY_TIMES, parameters).scalars().all()
-    return selection.lingers_until(times[0], len(times), verb) if times else None
+    times = fetch(transaction.connection, _READY_TIMES, parameters)
+    return selection.lingers_until(times[0][0], len(times), verb) if times else None
 
 
 def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list[DeliveryState]) -> None:
-    for ids in chunks([raw_id(state.message_id) for state in taken]):
+    for ids in chunks([message_id_bytes(state.message_id) for state in taken]):
         parameters = {
             "of_queue": queue.number,
             "ids": ids,
@@ -98,20 +100,25 @@ def _take(transaction: Transaction, queue: Queue, verb: verbs.Lease, taken: list
             "by_instance": verb.consumer_instance,
             "by_request": verb.request_id or None,
         }
-        transaction.connection.execute(_TAKE, parameters)
+        execute(transaction.connection, _TAKE, parameters)
     transaction.count(queue, "leased", len(taken))
     transaction.count(queue, "delivered", len(taken))
 
 
 def _ready_count(transaction: Transaction, queue: Queue, verb: verbs.Lease) -> int:
+    """How many more are ready, roughly: where they are many, as of a second ago at most."""
+    if (known := transaction.known.recall(queue.number, "ready", verb.now)) is not None:
+        return known
     parameters = {"of_queue": queue.number, "now": verb.now, "most": selection.COUNT_LIMIT}
-    count: int = transaction.connection.execute(_READY_COUNT, parameters).scalar_one()
+    count: int = fetch_one(transaction.connection, _READY_COUNT, parameters)
+    if count == selection.COUNT_LIMIT:
+        transaction.known.note(queue.number, "ready", verb.now, count)
     return count
 
 
 def _leased(
     transaction: Transaction, queue: Queue, taken: list[DeliveryState], next_at: int | None, ready_count: int
 ) -> verbs.Leased:
-    messages = transaction.messages(queue, [state.message_id for state in taken])
+    messages = transaction.messages(queue, taken)
     deliveries = tuple(selection.delivery(state, messages[state.message_id], queue) for state in taken)
     return verbs.Leased(deliveries, next_at, ready_count)

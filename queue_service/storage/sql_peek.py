@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank
-from queue_service.lease_id import message_id_text
+from queue_service.lease_id import message_id_bytes, message_id_text
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs, views
-from queue_service.storage.rows import raw_id, state_of
+from queue_service.storage.rows import state_of
 from queue_service.storage.schema import DELIVERIES, HAS_CODE, LEVELS, MESSAGES
 from queue_service.storage.selection import Effects
 from queue_service.storage.transaction import Transaction
@@ -38,7 +38,7 @@ def peek(transaction: Transaction, verb: verbs.Peek) -> tuple[views.Peeked, ...]
     """Look at messages; see `verbs.Peek`."""
     queue = transaction.queue(verb.queue)
     page = selection.fitting(_in_order(transaction, queue, verb), verb)
-    messages = transaction.messages(queue, [state.message_id for state in page])
+    messages = transaction.messages(queue, page)
     return tuple(selection.peeked(state, messages[state.message_id], verb.now) for state in page)
 
 
@@ -52,7 +52,7 @@ def _in_order(transaction: Transaction, queue: Queue, verb: verbs.Peek) -> Itera
         if after is not None and after.rank > rank:
             continue
         if after is not None and after.rank == rank:
-            edge = sa.tuple_(sa.literal(after.due_at), sa.literal(raw_id(after.message_id)))
+            edge = sa.tuple_(sa.literal(after.due_at), sa.literal(message_id_bytes(after.message_id)))
             query = query.where(sa.tuple_(due_at, message_id) > edge)
         yield from (state_of(row) for row in transaction.connection.execute(query))
 
@@ -108,7 +108,7 @@ def wanted_query(queue: Queue, wanted: views.Filter) -> "sa.Select[tuple[object,
 
 def _raw_ids(message_ids: Iterable[str]) -> list[bytes]:
     """As stored; what is no id of ours fits no message."""
-    return [raw_id(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
+    return [message_id_bytes(message_id) for message_id in sorted(message_ids) if _ID.fullmatch(message_id)]
 
 
 def _ranges(places: frozenset[views.Place], now: int) -> Iterator[tuple[Rank, list["sa.ColumnElement[bool]"]]]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import sqlalchemy as sa
 
-from mesh.clock import SECOND
 from queue_service.delivery_state import Rank
 from queue_service.errors import QueueNotEmpty
 from queue_service.queue_definition import Queue
@@ -60,7 +59,7 @@ def delete_queue(transaction: Transaction, verb: verbs.DeleteQueue) -> None:
         transaction.connection.execute(sa.delete(table).where(table.c.queue_number == queue.number))
     transaction.connection.execute(sa.delete(QUEUES).where(QUEUES.c.number == queue.number))
     transaction.forget_counts(queue)
-    transaction.delayed.pop(queue.number, None)
+    transaction.known.forget(queue.number)
     del transaction.queues[verb.name]
 
 
@@ -84,10 +83,10 @@ def stats(transaction: Transaction, verb: verbs.Stats) -> views.QueueStats:
 
 def _delayed(transaction: Transaction, queue: Queue, now: int) -> int:
     """How many wait for their time; where they are many, as of a second ago at most, which the contract allows."""
-    at, known = transaction.delayed.get(queue.number, (now, 0))
-    if known > MANY and at <= now < at + SECOND:
+    if (known := transaction.known.recall(queue.number, "delayed", now)) is not None:
         return known
     parameters = {"of_queue": queue.number, "now": now}
     counted: int = transaction.connection.execute(_DELAYED, parameters).scalar_one()
-    transaction.delayed[queue.number] = now, counted
+    if counted > MANY:
+        transaction.known.note(queue.number, "delayed", now, counted)
     return counted

@@ -6,11 +6,12 @@ from dataclasses import asdict
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, Rank
+from queue_service.lease_id import message_id_bytes
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveState, RedriveTask, destination_of, nowhere_to_go, redriven
 from queue_service.storage import verbs
-from queue_service.storage.rows import Row, raw_id, state_of
+from queue_service.storage.rows import Row, state_of
 from queue_service.storage.schema import DELIVERIES, REDRIVE_TASKS
 from queue_service.storage.selection import Effects, redrive_filter
 from queue_service.storage.sql_peek import wanted_query
@@ -38,12 +39,12 @@ def _step(transaction: Transaction, task: RedriveTask, verb: verbs.Redrive, effe
     limit = min(verb.limit, task.left)
     query = wanted_query(queue, redrive_filter(task)).where(DELIVERIES.c.rank != Rank.LEASED)
     if task.position:
-        query = query.where(DELIVERIES.c.message_id > raw_id(task.position))
+        query = query.where(DELIVERIES.c.message_id > message_id_bytes(task.position))
     states = [
         state_of(row) for row in transaction.connection.execute(query.order_by(DELIVERIES.c.message_id).limit(limit))
     ]
     ids = [state.message_id for state in states]
-    messages = transaction.messages(queue, ids)
+    messages = transaction.messages(queue, states)
     for number, state in enumerate(states):
         name = destination_of(task, messages[state.message_id])
         if name not in transaction.queues:

@@ -12,7 +12,8 @@ from queue_service.storage import verbs
 from queue_service.storage.rows import Row
 from queue_service.storage.schema import REPEATS
 from queue_service.storage.selection import check_backlog, repeated
-from queue_service.storage.transaction import CHUNK, Transaction
+from queue_service.storage.statement import chunks
+from queue_service.storage.transaction import Transaction
 
 
 class RepeatKind(IntEnum):
@@ -69,7 +70,7 @@ def _deduplicated(
     fresh: list[Message] = []
     results: list[verbs.SendResult] = []
     for message in verb.messages:
-        key, digest = message.deduplication_id, message.body.digest()
+        key, digest = message.deduplication_id, message.digest
         if key and key in seen:
             if seen[key][1] != digest:
                 raise DeduplicationIdReused(key)
@@ -84,8 +85,8 @@ def _deduplicated(
 
 def _kept(transaction: Transaction, queue: Queue, kind: RepeatKind, ids: list[str], now: int) -> dict[str, Row]:
     found: dict[str, Row] = {}
-    for start in range(0, len(ids), CHUNK):
-        parameters = {"of_queue": queue.number, "of_kind": kind, "ids": ids[start : start + CHUNK]}
+    for some in chunks(ids):
+        parameters = {"of_queue": queue.number, "of_kind": kind, "ids": some}
         found.update({row.id: row for row in transaction.connection.execute(_KEPT, parameters)})
     over = [key for key, row in found.items() if row.end_at <= now]
     for key in over:  # its window has passed: the id is free for another
@@ -109,7 +110,7 @@ def _remember(
             **common,
             "kind": RepeatKind.DEDUPLICATION,
             "id": message.deduplication_id,
-            "digest": message.body.digest(),
+            "digest": message.digest,
             "answer": _answer_text((verbs.SendResult(message.message_id, False),)),
         }
         for message in fresh

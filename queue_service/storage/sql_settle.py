@@ -1,5 +1,7 @@
 """The SQL of endings: settlements, leases that ran out, messages whose time is over, dead letters."""
 
+from collections import Counter
+
 import sqlalchemy as sa
 
 from queue_service import delivery_state
@@ -7,19 +9,19 @@ from queue_service.delivery_state import DeliveryState, Rank, Transition
 from queue_service.message import DeadLetterReason
 from queue_service.queue_definition import Queue
 from queue_service.storage import selection, verbs
-from queue_service.storage.rows import state_of, state_values
-from queue_service.storage.schema import DELIVERIES, REPEATS
+from queue_service.storage.rows import changed_row, state_of
+from queue_service.storage.schema import CHANGED, DELIVERIES, REPEATS
 from queue_service.storage.selection import Effects
+from queue_service.storage.statement import execute, execute_many, fetch, fetch_one
 from queue_service.storage.transaction import Transaction
 
-_CHANGED = ("rank", "due_at", "lapsed", "failed", "request_id", "failures", "code")
 _CHANGE = (
     sa.update(DELIVERIES)
     .where(
         DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
         DELIVERIES.c.message_id == sa.bindparam("of_message"),
     )
-    .values({name: sa.bindparam(f"to_{name}") for name in _CHANGED})
+    .values({name: sa.bindparam(f"to_{name}") for name in CHANGED})
 )
 _ENDED_LEASES = (
     sa.select(DELIVERIES)
@@ -68,19 +70,24 @@ class _Endings:
         self._transaction, self._queue, self._now = transaction, queue, now
         self._changed: dict[str, DeliveryState] = {}
         self._gone: list[DeliveryState] = []
+        self._totals: Counter[str] = Counter()
         self.effects = effects or Effects()
 
     def take(self, before: DeliveryState, transition: Transition) -> DeliveryState | None:
         """Note a transition; the message's state after it, None when the message left the queue."""
-        after = None if transition.gone or transition.dead is not None else transition.state
-        if before.leased and not (after is not None and after.leased):
-            self._transaction.count(self._queue, "leased", -1)
-        if transition.total:
-            self._transaction.count(self._queue, transition.total)
         if transition.gone:
-            self._changed.pop(before.message_id, None)
             self._gone.append(before)
-        elif transition.dead is not None and transition.state is not None:
+            self._totals[transition.total] += 1
+            self._totals["leased"] -= before.leased
+            if self._changed:
+                self._changed.pop(before.message_id, None)
+            return None
+        after = None if transition.dead is not None else transition.state
+        if before.leased and not (after is not None and after.leased):
+            self._totals["leased"] -= 1
+        if transition.total:
+            self._totals[transition.total] += 1
+        if transition.dead is not None and transition.state is not None:
             self._changed.pop(before.message_id, None)
             self.give_up(transition.state, transition.dead)
         elif after is not None:
@@ -101,7 +108,7 @@ class _Endings:
 
     def _move(self, state: DeliveryState, reason: DeadLetterReason, destination: Queue) -> None:
         transaction, queue = self._transaction, self._queue
-        message = transaction.messages(queue, [state.message_id])[state.message_id]
+        message = transaction.messages(queue, [state])[state.message_id]
         record = selection.dead_letter(state, message, queue, reason, self._now)
         transaction.remove(queue, [state], self._now, self.effects)
         moved = selection.as_dead_letter(message, record, destination, self._now)
@@ -109,18 +116,17 @@ class _Endings:
 
     def write(self) -> None:
         """Write what was noted."""
+        for name, by in self._totals.items():
+            self._transaction.count(self._queue, name, by)
+        self._totals.clear()
         if self._gone:
             self._transaction.remove(self._queue, self._gone, self._now, self.effects)
         if self._changed:
-            self._transaction.connection.execute(_CHANGE, [self._change(state) for state in self._changed.values()])
+            rows = [changed_row(self._queue.number, state) for state in self._changed.values()]
+            execute_many(self._transaction.connection, _CHANGE, rows)
         for state in self._changed.values():
             if not state.leased:
                 self.effects.ready(self._queue.name, state.due_at)
-
-    def _change(self, state: DeliveryState) -> dict[str, object]:
-        values = state_values(self._queue.number, state)
-        key = {"of_queue": values["queue_number"], "of_message": values["message_id"]}
-        return {**key, **{f"to_{name}": values[name] for name in _CHANGED}}
 
 
 def settle(transaction: Transaction, verb: verbs.Settle) -> verbs.Settled:
@@ -146,20 +152,20 @@ def expire(transaction: Transaction, verb: verbs.Expire) -> verbs.Settled:
     endings = _Endings(transaction, queue, verb.now)
     parameters = {"of_queue": queue.number, "now": verb.now, "most": verb.limit}
     if verb.restarted:
-        for row in transaction.connection.execute(_ATTACHED, {"of_queue": queue.number}).all():
+        for row in fetch(transaction.connection, _ATTACHED, {"of_queue": queue.number}):
             state = state_of(row)
             endings.take(state, delivery_state.orphaned(state, verb.now))
         endings.write()
         endings = _Endings(transaction, queue, verb.now, endings.effects)
-    for row in transaction.connection.execute(_ENDED_LEASES, parameters).all():
+    for row in fetch(transaction.connection, _ENDED_LEASES, parameters):
         state = state_of(row)
         endings.take(state, delivery_state.expired(state, queue.consumer.retry_policy))
     endings.write()
-    for row in transaction.connection.execute(_ENDED_MESSAGES, parameters).all():
+    for row in fetch(transaction.connection, _ENDED_MESSAGES, parameters):
         state = state_of(row)
         if state.ordering_key:  # one that went before it may have let it into the line
             state = transaction.states(queue, [state.message_id])[state.message_id]
         endings.give_up(state, DeadLetterReason.EXPIRED)
-    transaction.connection.execute(_ENDED_REPEATS, {"of_queue": queue.number, "now": verb.now})
-    ends = (transaction.connection.execute(query, {"of_queue": queue.number}).scalar() for query in _NEXT_ENDS)
+    execute(transaction.connection, _ENDED_REPEATS, {"of_queue": queue.number, "now": verb.now})
+    ends = (fetch_one(transaction.connection, query, {"of_queue": queue.number}) for query in _NEXT_ENDS)
     return endings.effects.settled(min((end for end in ends if end is not None), default=None))

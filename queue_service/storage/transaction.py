@@ -2,24 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
 import sqlalchemy as sa
 
 from queue_service.delivery_state import DeliveryState, unblocked
 from queue_service.errors import QueueNotFound
+from queue_service.lease_id import message_id_bytes
 from queue_service.message import Message
 from queue_service.queue_definition import Queue
 from queue_service.redrive import RedriveTask
-from queue_service.storage.bulk_insert import bulk_insert
-from queue_service.storage.rows import message_of, message_values, raw_id, state_of, state_values
-from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS
+from queue_service.storage.known_counts import KnownCounts
+from queue_service.storage.rows import message_of, message_row, new_row, state_of
+from queue_service.storage.schema import COUNTERS, DELIVERIES, LEVELS, MESSAGES, TOTALS, UNTOUCHED
 from queue_service.storage.selection import Effects, blocked, new_state
-
-T = TypeVar("T")
-
-# Ids in one IN list; SQLite's smallest limit of parameters is 999, PostgreSQL's is far above.
-CHUNK = 500
+from queue_service.storage.statement import chunks, execute, execute_many, fetch
 
 _RAISE_COUNTS = (
     sa.update(COUNTERS)
@@ -38,7 +34,7 @@ _REMOVE = [
     for table in (DELIVERIES, MESSAGES)
 ]
 
-_BODIES = sa.select(MESSAGES).where(
+_CONTENTS = sa.select(MESSAGES).where(
     MESSAGES.c.queue_number == sa.bindparam("of_queue"),
     MESSAGES.c.message_id.in_(sa.bindparam("ids", expanding=True)),
 )
@@ -69,10 +65,18 @@ _UNBLOCK = (
 )
 
 
+_ARRIVE = sa.insert(MESSAGES)
+_STAND_IN_LINE = sa.insert(DELIVERIES).values(
+    {column.name: sa.bindparam(column.name) for column in DELIVERIES.columns if column.name not in UNTOUCHED}
+    | {name: sa.literal_column(repr(value)) for name, value in UNTOUCHED.items()}
+    | {name: sa.null() for name in ("request_id", "failures")}
+)
+
+
 class Transaction:
     """One transaction on its connection; its queues and tasks become the store's own once it is committed.
 
-    ``delayed`` is the store's memory of counts: by queue number, an instant and what was delayed then.
+    ``known`` is the store's memory of counts.
     """
 
     def __init__(
@@ -80,10 +84,10 @@ class Transaction:
         connection: sa.Connection,
         queues: dict[str, Queue],
         redrive_tasks: dict[str, RedriveTask],
-        delayed: dict[int, tuple[int, int]],
+        known: KnownCounts,
     ) -> None:
         self.connection = connection
-        self.delayed = delayed
+        self.known = known
         self.queues = queues
         self.redrive_tasks = redrive_tasks
         self._counts: defaultdict[int, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -106,12 +110,9 @@ class Transaction:
 
     def write_counts(self) -> None:
         """Write the counts that rose."""
-        rows = [
-            {"of_queue": number, **{f"by_{name}": counts[name] for name in LEVELS + TOTALS}}
-            for number, counts in self._counts.items()
-        ]
-        if rows:
-            self.connection.execute(_RAISE_COUNTS, rows)
+        for number, counts in self._counts.items():
+            by = {f"by_{name}": counts.get(name, 0) for name in LEVELS + TOTALS}
+            execute(self.connection, _RAISE_COUNTS, {"of_queue": number, **by})
         self._counts.clear()
 
     def forget_counts(self, queue: Queue) -> None:
@@ -121,18 +122,18 @@ class Transaction:
     def states(self, queue: Queue, message_ids: Iterable[str]) -> dict[str, DeliveryState]:
         """The delivery states of messages, by id; without those that are not there."""
         found: dict[str, DeliveryState] = {}
-        for ids in chunks([raw_id(message_id) for message_id in message_ids]):
-            for row in self.connection.execute(_STATES, {"of_queue": queue.number, "ids": ids}):
-                state = state_of(row)
+        for ids in chunks([message_id_bytes(message_id) for message_id in message_ids]):
+            for state in map(state_of, fetch(self.connection, _STATES, {"of_queue": queue.number, "ids": ids})):
                 found[state.message_id] = state
         return found
 
-    def messages(self, queue: Queue, message_ids: Sequence[str]) -> dict[str, Message]:
-        """Messages by id; without those that are not there."""
+    def messages(self, queue: Queue, states: Sequence[DeliveryState]) -> dict[str, Message]:
+        """The messages of delivery states, by id."""
+        state_by_id = {message_id_bytes(state.message_id): state for state in states}
         found: dict[str, Message] = {}
-        for ids in chunks([raw_id(message_id) for message_id in message_ids]):
-            for row in self.connection.execute(_BODIES, {"of_queue": queue.number, "ids": ids}):
-                message = message_of(row)
+        for ids in chunks(list(state_by_id)):
+            for row in fetch(self.connection, _CONTENTS, {"of_queue": queue.number, "ids": ids}):
+                message = message_of(row, state_by_id[row[1]])
                 found[message.message_id] = message
         return found
 
@@ -144,8 +145,8 @@ class Transaction:
             state = new_state(message, serial)
             states.append(blocked(state) if state.ordering_key in held else state)
             held |= {state.ordering_key} - {""}
-        bulk_insert(self.connection, MESSAGES, [message_values(queue.number, message) for message in messages])
-        bulk_insert(self.connection, DELIVERIES, [state_values(queue.number, state) for state in states])
+        execute_many(self.connection, _ARRIVE, [message_row(queue.number, message) for message in messages])
+        execute_many(self.connection, _STAND_IN_LINE, [new_row(queue.number, state) for state in states])
         self.count(queue, "messages", len(states))
         self.count(queue, "blocked", sum(state.blocked for state in states))
         self.count(queue, "bytes", sum(state.size for state in states))
@@ -153,14 +154,14 @@ class Transaction:
     def _held_keys(self, queue: Queue, keys: set[str]) -> set[str]:
         found: set[str] = set()
         for some in chunks(sorted(keys)):
-            found.update(self.connection.execute(_HELD_KEYS, {"of_queue": queue.number, "keys": some}).scalars())
+            found.update(key for (key,) in fetch(self.connection, _HELD_KEYS, {"of_queue": queue.number, "keys": some}))
         return found
 
     def remove(self, queue: Queue, states: Sequence[DeliveryState], now: int, effects: Effects) -> None:
         """Take messages out of a queue, with all that belongs to them, and let their ordering keys go on."""
-        for ids in chunks([raw_id(state.message_id) for state in states]):
+        for ids in chunks([message_id_bytes(state.message_id) for state in states]):
             for statement in _REMOVE:
-                self.connection.execute(statement, {"of_queue": queue.number, "ids": ids})
+                execute(self.connection, statement, {"of_queue": queue.number, "ids": ids})
         self.count(queue, "messages", -len(states))
         self.count(queue, "blocked", -sum(state.blocked for state in states))
         self.count(queue, "bytes", -sum(state.size for state in states))
@@ -168,16 +169,11 @@ class Transaction:
             self._unblock(queue, key, now, effects)
 
     def _unblock(self, queue: Queue, key: str, now: int, effects: Effects) -> None:
-        row = self.connection.execute(_FIRST_OF_KEY, {"of_queue": queue.number, "of_key": key}).one_or_none()
-        if row is None:
+        rows = fetch(self.connection, _FIRST_OF_KEY, {"of_queue": queue.number, "of_key": key})
+        if not rows:
             return
-        state = unblocked(state_of(row), now)
-        values = {"of_queue": queue.number, "of_message": row.message_id, "to_rank": state.rank, "to_due": state.due_at}
-        self.connection.execute(_UNBLOCK, values)
+        state = unblocked(state_of(rows[0]), now)
+        at = {"of_queue": queue.number, "of_message": message_id_bytes(state.message_id)}
+        execute(self.connection, _UNBLOCK, {**at, "to_rank": state.rank, "to_due": state.due_at})
         self.count(queue, "blocked", -1)
         effects.ready(queue.name, state.due_at)
-
-
-def chunks(ids: Sequence[T]) -> Iterable[Sequence[T]]:
-    """Ids in lists short enough for one statement."""
-    return (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))

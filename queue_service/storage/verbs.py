@@ -6,7 +6,7 @@ verbs could as well be a log that several machines replay.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from queue_service.message import DeadLetterReason, Delivery, Message
 from queue_service.queue_definition import Queue
@@ -38,8 +38,7 @@ class DeleteQueue(Verb[None]):
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class SendResult:
+class SendResult(NamedTuple):
     """The message that stands for a send: a new one, or the earlier one it repeats."""
 
     message_id: str
@@ -71,7 +70,8 @@ class Leased:
         deliveries: in order of delivery.
         next_at: the instant at which another `Lease` could hand out more, past when more is ready; None when nothing is
             on its way.
-        ready_count: messages left that are ready, roughly, counted up to a thousand; 0 while they wait to be more.
+        ready_count: messages left that are ready, roughly: counted up to a thousand, and once a second where there are
+            as many; 0 while they wait to be more.
     """
 
     deliveries: tuple[Delivery, ...]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from mesh.clock import SECOND
-from queue_service.message import Body, BodyKind, DeadLetterReason
+from queue_service.message import DeadLetterReason
 from queue_service.queue_definition import Pause, Queue
 from queue_service.redrive import RedriveTask
 from queue_service.settlement import LeaseOutcome, Reject, Retry
@@ -24,9 +24,7 @@ def broker(store: MessageStore) -> BrokerStore:
 @pytest.mark.parametrize("text", STRANGE, ids=ascii)
 def test_a_message_comes_back_as_it_was_sent(broker: BrokerStore, text: str) -> None:
     fields: dict[str, Any] = {
-        "body": Body(BodyKind.TEXT, text.encode()),
-        "attributes": {"a": text},
-        "content_type": text,
+        "content": text.encode(),
         "deduplication_id": text,
         "ordering_key": text,
     }

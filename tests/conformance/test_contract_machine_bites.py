@@ -27,14 +27,14 @@ def a_release_costs_an_attempt(settled: Settle) -> Settle:
         done = settled(state, lease, action, policy, now)
         if done.state is None or not isinstance(action, Release):
             return done
-        return replace(done, state=replace(done.state, failed=done.state.failed + 1))
+        return done._replace(state=done.state._replace(failed=done.state.failed + 1))
 
     return faulty
 
 
 def any_lease_settles(settled: Settle) -> Settle:
     def faulty(state: Any, lease: Any, action: Any, policy: Any, now: int) -> Transition:
-        return settled(state, lease if state is None else replace(lease, delivery=state.serial), action, policy, now)
+        return settled(state, lease if state is None else lease._replace(delivery=state.serial), action, policy, now)
 
     return faulty
 
@@ -82,7 +82,7 @@ class TwoOfAKey(MemoryStore):
         results = super()._send(verb)
         contents = self._contents[verb.queue]
         for state in [state for state in contents.states.values() if state.blocked]:
-            contents.put(replace(state, rank=Rank.LINE))
+            contents.put(state._replace(rank=Rank.LINE))
         return results
 
 
@@ -134,7 +134,7 @@ def _free(contents: MemoryQueue) -> None:
 
 
 def _released(state: DeliveryState) -> DeliveryState:
-    return replace(state, rank=Rank.LINE)
+    return state._replace(rank=Rank.LINE)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def peek(broker: BrokerStore, limit: int = 100, after: Position | None = None, *
 
 
 def names(found: tuple[Peeked, ...]) -> list[str]:
-    return [peeked.message.body.value.decode() for peeked in found]
+    return [peeked.message.content.decode() for peeked in found]
 
 
 def purge(broker: BrokerStore, *, force: bool = True, cancel: bool = False, **wanted: object) -> int:
@@ -154,7 +154,7 @@ def test_states_are_looked_for_in_the_order_in_which_messages_stand(store: Messa
 
     def found(*places: Place, limit: int = 10, after: Position | None = None) -> list[str]:
         verb = Peek("work", broker.clock.now(), limit, 1 << 20, Filter(places=frozenset(places)), after)
-        return [peeked.message.body.value.decode() for peeked in broker.do(verb)]
+        return [peeked.message.content.decode() for peeked in broker.do(verb)]
 
     assert found() == ["plain", "later", "behind", "keyed"]
     assert found(Place.DELAYED) == ["later", "behind"]

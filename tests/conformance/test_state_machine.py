@@ -18,7 +18,7 @@ from mesh.clock import SECOND
 from mesh.database import sqlite_url
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
-from queue_service.message import Body, BodyKind, Delivery, Message
+from queue_service.message import Delivery, Message
 from queue_service.queue_definition import ConsumerSettings, Queue, RetryPolicy
 from queue_service.redrive import RedriveTask
 from queue_service.settlement import Ack, Extend, Reject, Release, Retry, Settlement
@@ -90,9 +90,9 @@ class Lives(RuleBasedStateMachine):
         retention = self.plain.queues[queue].message_retention
         return Message(
             message_id=self.ids(),
-            body=Body(BodyKind.TEXT, b"twin" if deduplication_id else b"body"),
-            attributes={"k": "v"},
-            content_type="",
+            content=b"content",
+            size=5,
+            digest=b"twin" if deduplication_id else b"",
             deduplication_id=deduplication_id,
             ordering_key=key,
             send_time=now,

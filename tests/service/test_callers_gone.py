@@ -8,7 +8,7 @@ import pytest
 
 from queue_service.app import QueueApplication
 from queue_service.broker import Broker
-from queue_service.message import Body, BodyKind, NewMessage
+from queue_service.message import NewMessage
 from queue_service.pull import Pull
 from queue_service.queue_definition import Queue
 from queue_service.settlement import Release
@@ -35,11 +35,11 @@ async def broker(store: HeldStore) -> AsyncIterator[Broker]:
 
 
 def message(text: str, ordering_key: str = "") -> NewMessage:
-    return NewMessage(Body(BodyKind.TEXT, text.encode()), {}, ordering_key=ordering_key)
+    return NewMessage(text.encode(), len(text), ordering_key=ordering_key)
 
 
 def texts(leased: Leased) -> list[str]:
-    return [delivery.message.body.value.decode() for delivery in leased.deliveries]
+    return [delivery.message.content.decode() for delivery in leased.deliveries]
 
 
 async def leave(store: HeldStore, verb: type[Any], call: Coroutine[Any, Any, Any]) -> None:

@@ -90,3 +90,22 @@ async def test_a_consumer_that_does_not_read_is_sent_no_more_than_fits_on_the_wa
     assert counts[-1] * 16 * KIB < 16 * KIB * KIB
     assert counts[-1] < 2100
     assert counts[-1] == counts[-50], "it still grows"
+
+
+async def test_a_message_that_a_full_stream_cannot_take_goes_to_another_consumer_at_once(broker: RunningBroker) -> None:
+    call = broker.consumer.StreamMessages()
+    flow = Request.FlowControl(max_outstanding_messages=1)
+    await call.write(Request(open=Request.Open(queue="work", max_batch_timeout=duration(0), flow_control=flow)))
+    await read(call)
+    await broker.send("a")
+    await read(call)  # the stream is full
+
+    other = broker.consumer.StreamMessages()
+    await other.write(Request(open=Request.Open(queue="work", max_batch_timeout=duration(0))))
+    await read(other)
+    await broker.send("b")
+
+    batch = (await read(other)).batch
+    assert [leased.message.text for leased in batch.messages] == ["b"]
+    call.cancel()
+    other.cancel()

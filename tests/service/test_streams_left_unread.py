@@ -14,7 +14,7 @@ from mesh.clock import SECOND
 from mesh.field_rules import FieldRules
 from queue_service.app import QueueApplication
 from queue_service.delivery_stream import ANSWERS, DeliveryStream
-from queue_service.message import Body, BodyKind, NewMessage
+from queue_service.message import NewMessage
 from queue_service.queue_definition import Queue
 from queue_service.send_stream import PIPELINE, SendStream
 from queue_service.storage.memory import MemoryStore
@@ -46,7 +46,7 @@ async def is_full(answers: "asyncio.Queue[Any]") -> bool:
 
 async def test_a_consumer_that_vanished_unread_leaves_no_task_and_no_lease(application: QueueApplication) -> None:
     broker = application.broker
-    await broker.send("work", [NewMessage(Body(BodyKind.TEXT, b"a"), {})])
+    await broker.send("work", [NewMessage(message_pb2.QueueMessage(text="a").SerializeToString(), 1)])
     opening = Request.Open(queue="work")
     opening.max_batch_timeout.seconds = 0
 

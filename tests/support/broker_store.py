@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from mesh.clock import SECOND
 from mesh.errors import BatonError
 from mesh.identifier import Identifiers
-from queue_service.message import Body, BodyKind, Delivery, Message
+from queue_service.message import Delivery, Message
 from queue_service.queue_definition import ConsumerSettings, Queue, RetryPolicy
 from queue_service.settlement import Ack, Action, LeaseOutcome, Settlement
 from queue_service.storage import verbs, views
@@ -44,11 +44,9 @@ class BrokerStore:
         now = self.clock.now()
         plain: dict[str, Any] = {
             "message_id": self.ids(),
-            "body": Body(BodyKind.TEXT, text.encode()),
-            "attributes": {},
-            "content_type": "",
-            "deduplication_id": "",
-            "ordering_key": "",
+            "content": text.encode(),
+            "size": len(text.encode()),
+            "digest": text.encode() if fields.get("deduplication_id") else b"",
             "send_time": now,
             "deliver_time": None,
             "expire_time": now + 3600 * SECOND,
@@ -83,4 +81,4 @@ class BrokerStore:
 
 
 def texts(leased: verbs.Leased) -> list[str]:
-    return [delivery.message.body.value.decode() for delivery in leased.deliveries]
+    return [delivery.message.content.decode() for delivery in leased.deliveries]

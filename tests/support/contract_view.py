@@ -2,8 +2,10 @@
 
 from dataclasses import asdict, replace
 
+from baton.queue.v1.message_pb2 import QueueMessage
 from queue_service.lease_id import LeaseIds
-from queue_service.message import AttemptFailure, Body, BodyKind, Delivery, NewMessage
+from queue_service.message import AttemptFailure, Delivery, Message, NewMessage
+from queue_service.message_encoding import decode_message
 from queue_service.queue_definition import ConsumerSettings, Queue, RetryPolicy
 from queue_service.settlement import Ack, Action, Reject, Release, Retry
 from queue_service.storage.views import Peeked, QueueStats
@@ -12,16 +14,16 @@ from tests.support.contract_model_values import Counted, DeathShown, Given, Seen
 
 
 def new_message(spec: Spec) -> NewMessage:
-    return NewMessage(
-        body=Body(BodyKind.TEXT, spec.text.encode()),
-        attributes=dict(spec.attributes),
-        deduplication_id=spec.deduplication_id,
-        ordering_key=spec.key,
-        delay=spec.delay,
-        deliver_time=spec.deliver_time,
-        ttl=spec.ttl,
-        expire_time=spec.expire_time,
+    message = QueueMessage(
+        text=spec.text, attributes=dict(spec.attributes), deduplication_id=spec.deduplication_id, ordering_key=spec.key
     )
+    return decode_message(message)._replace(
+        delay=spec.delay, deliver_time=spec.deliver_time, ttl=spec.ttl, expire_time=spec.expire_time
+    )
+
+
+def _content(message: Message) -> QueueMessage:
+    return QueueMessage.FromString(message.content)
 
 
 def configured(queue: Queue, wanted: Settings) -> Queue:
@@ -59,7 +61,7 @@ def given(delivery: Delivery, ids: LeaseIds, queue_number: int) -> Given:
         deliveries=delivery.delivery_count,
         last=delivery.last_attempt,
         lease_end=delivery.lease_expire_time,
-        text=delivery.message.body.value.decode(),
+        text=_content(delivery.message).text,
     )
 
 
@@ -74,8 +76,8 @@ def seen(peeked: Peeked) -> Seen:
         ready_time=None if waits else state.due_at,
         lease_end=state.due_at if state.leased else None,
         failures=_stories(state.failures),
-        text=message.body.value.decode(),
-        attributes=tuple(sorted(message.attributes.items())),
+        text=_content(message).text,
+        attributes=tuple(sorted(_content(message).attributes.items())),
         key=message.ordering_key,
         deduplication_id=message.deduplication_id,
         send_time=message.send_time,

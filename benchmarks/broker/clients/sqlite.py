@@ -30,7 +30,7 @@ _READY = (
     "SELECT * FROM deliveries WHERE queue_number = 1 AND rank = ? AND due_at <= ? ORDER BY due_at, message_id LIMIT ?"
 )
 _OF_THESE = "WHERE queue_number = 1 AND message_id IN ({})"
-_BODIES, _STATES = "SELECT * FROM messages ", "SELECT * FROM deliveries "
+_CONTENTS, _STATES = "SELECT * FROM messages ", "SELECT * FROM deliveries "
 _REMOVE = ("DELETE FROM deliveries ", "DELETE FROM messages ")
 _TAKE = "UPDATE deliveries SET rank = ?, due_at = ?, deliveries = deliveries + 1, serial = serial + 1 "
 
@@ -63,7 +63,7 @@ class Sqlite(BatchClient):
             self._connection.execute(_COUNT, (len(bodies), 0, sum(map(len, bodies))))
 
     async def receive(self, most: int) -> tuple[Sequence[bytes], Any]:
-        """A look along the line, an update, and the bodies."""
+        """A look along the line, an update, and the contents."""
         now = time.time_ns() // 1000
         with self._transaction():
             rows = self._connection.execute(_READY, (_LINE, now, most)).fetchall()
@@ -72,10 +72,10 @@ class Sqlite(BatchClient):
             if keys:
                 self._connection.execute(_TAKE + these, (_LEASED, now + _LEASE, *keys))
                 self._connection.execute(_COUNT, (0, len(keys), 0))
-            bodies = self._connection.execute(_BODIES + these, keys).fetchall()
+            contents = self._connection.execute(_CONTENTS + these, keys).fetchall()
         if not keys:
             await asyncio.sleep(_PAUSE)
-        return [row[4] for row in bodies], keys
+        return [row[2] for row in contents], keys
 
     async def acknowledge(self, received: Any) -> None:
         """A look at the states, and two deletions."""
@@ -98,7 +98,7 @@ class Sqlite(BatchClient):
 
 
 def _message(key: bytes, body: bytes, now: int) -> tuple[Any, ...]:
-    return (1, key, 3, "", body, "{}", "", "", "", now, None, now + _RETENTION, "", None)
+    return (1, key, body, "", now, None, None)
 
 
 def _delivery(key: bytes, body: bytes, now: int) -> tuple[Any, ...]:

@@ -11,7 +11,9 @@ class What(Enum):
     """What was seen.
 
     A send is INVOKED, then answered OK, refused with FAILED, or it is UNKNOWN whether it went through. A delivery is
-    DELIVERED; its consumer is SETTLING it and told that it is SETTLED.
+    DELIVERED; its consumer is SETTLING it and told that it is SETTLED, or told that its lease is EXTENDED. ENDING: a
+    purge or a cancel is under way that may take the message, and ENDED: a cancel did, or the broker says that it
+    dropped it. What a purge took may be on its way to a consumer all the same.
     """
 
     INVOKED = "invoked"
@@ -21,6 +23,9 @@ class What(Enum):
     DELIVERED = "delivered"
     SETTLING = "settling"
     SETTLED = "settled"
+    EXTENDED = "extended"
+    ENDING = "ending"
+    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ class Event:
     """One thing seen by one client.
 
     ``key`` is the sender's name for the message, which travels with it. ``until`` is, of a delivery, when its lease
-    runs out and, of a send, the instant before which the message may not be delivered. ``how`` is the action of a
-    settlement, and the outcome that the broker answered to it.
+    runs out and, of a send or a settlement that was answered, the instant before which the message may not come.
+    ``how`` is the action of a settlement, and the outcome that the broker answered to it.
     """
 
     what: What
@@ -40,6 +45,7 @@ class Event:
     lease_id: str = ""
     until: int = 0
     how: str = ""
+    ordering_key: str = ""
 
 
 class History:

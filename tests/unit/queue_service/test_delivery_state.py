@@ -1,7 +1,5 @@
 """The life of a message, where the stores' suite does not reach: pure functions at their edges."""
 
-from dataclasses import replace
-
 import pytest
 
 from mesh.clock import SECOND
@@ -49,7 +47,7 @@ def test_an_expiry_counts_from_the_leases_end_whenever_it_is_noticed() -> None:
 
 
 def test_the_last_expiry_is_final() -> None:
-    transition = delivery_state.expired(replace(LEASED, failed=1), POLICY)
+    transition = delivery_state.expired(LEASED._replace(failed=1), POLICY)
 
     assert transition.dead is DeadLetterReason.MAX_RETRIES
 

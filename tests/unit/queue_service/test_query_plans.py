@@ -1,12 +1,11 @@
 """What a verb costs must not grow with the backlog: SQLite's own plans say that nothing walks or sorts a table."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from mesh.clock import SECOND
 from mesh.database import sqlite_url
@@ -43,21 +42,17 @@ def broker(store: SqlStore) -> BrokerStore:
 @contextmanager
 def plans(store: SqlStore) -> Iterator[list[tuple[str, str]]]:
     """Each statement that is executed within the block, with the lines of its plan."""
-    engine = store._database.engine
     found: list[tuple[str, str]] = []
-    asked: list[tuple[str, Any]] = []
-
-    def note(_: Any, cursor: Any, statement: str, parameters: Any, __: Any, many: bool) -> None:
-        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
-            asked.append((statement, parameters[0] if many else parameters))
-
-    sa.event.listen(engine, "before_cursor_execute", note)
+    asked: list[str] = []
+    driver = store._connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.set_trace_callback(asked.append)
     yield found
-    sa.event.remove(engine, "before_cursor_execute", note)
-    with engine.begin() as connection:
-        for statement, parameters in asked:
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            found.append((statement, "; ".join(row.detail for row in rows)))
+    driver.set_trace_callback(None)
+    for statement in asked:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE")):
+            plan = driver.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+            found.append((statement, "; ".join(line[-1] for line in plan)))
 
 
 def walks(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -126,9 +121,9 @@ def test_a_step_of_a_redrive_looks_only_at_what_no_earlier_one_did(
 
 
 def test_a_planted_walk_and_a_planted_sort_are_found(store: SqlStore) -> None:
-    with plans(store) as found, store._database.engine.begin() as connection:
-        connection.exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
-        connection.exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
+    with plans(store) as found, store._connection.begin():
+        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE size = 7")
+        store._connection.exec_driver_sql("SELECT * FROM deliveries WHERE queue_number = 1 ORDER BY size")
 
     assert len(walks(found)) == 1
     assert len(sorts(found)) == 1

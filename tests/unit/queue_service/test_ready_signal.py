@@ -105,3 +105,40 @@ async def test_waiting_ends_at_its_time_too(clock: FakeClock) -> None:
         clock.turn(SECOND)
 
         await waiting
+
+
+async def test_a_waiter_without_room_takes_no_wake_up_from_the_others(clock: FakeClock) -> None:
+    signal = ReadySignal(clock)
+    with signal.waiter() as full, signal.waiter() as hungry:
+        aside = asyncio.create_task(full.wait(None, aside=True))
+        await asyncio.sleep(0)
+
+        signal.ready(clock.now())
+
+        assert (full.woken, hungry.woken) == (False, True)
+        await hungry.wait(None)
+        full.wake()
+        await aside
+
+
+async def test_a_wake_up_that_finds_no_room_any_more_goes_to_the_next(clock: FakeClock) -> None:
+    signal = ReadySignal(clock)
+    with signal.waiter() as full, signal.waiter() as hungry:
+        signal.ready(clock.now())
+
+        await full.wait(None, aside=True)
+
+        assert hungry.woken
+        await hungry.wait(None)
+
+
+async def test_everybody_looks_when_the_queue_changes_those_without_room_too(clock: FakeClock) -> None:
+    signal = ReadySignal(clock)
+    with signal.waiter() as full:
+        aside = asyncio.create_task(full.wait(None, aside=True))
+        await asyncio.sleep(0)
+
+        signal.close()
+
+        await aside
+        assert full.closed

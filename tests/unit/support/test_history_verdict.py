@@ -20,11 +20,20 @@ def delivered(key: str, at: int, lease: str, *, until: int = 0, message: str = "
     return Event(What.DELIVERED, at, key, "q", message or f"m-{key}", lease, until=lasts)
 
 
-def settled(lease: str, at: int, action: str = "ack", outcome: str = "APPLIED") -> list[Event]:
+def settled(lease: str, at: int, action: str = "ack", outcome: str = "APPLIED", *, due: int = 0) -> list[Event]:
     return [
         Event(What.SETTLING, at, lease_id=lease, how=action),
-        Event(What.SETTLED, at + 1, lease_id=lease, how=outcome),
+        Event(What.SETTLED, at + 1, lease_id=lease, how=outcome, until=due),
     ]
+
+
+def extended(lease: str, at: int, until: int) -> Event:
+    return Event(What.EXTENDED, at, lease_id=lease, until=until)
+
+
+def of_key(*events: Event) -> list[Event]:
+    """The same, of messages that have one ordering key."""
+    return [replace(event, ordering_key="k") for event in events]
 
 
 def life(key: str, at: int = 0) -> list[Event]:
@@ -66,6 +75,27 @@ def test_a_sound_history_passes() -> None:
         ],
         [*sent("a", due=10), delivered("a", 10, "1"), *settled("1", 20)],
         [*sent("a"), delivered("a", 9, "1"), *settled("1", 20), *settled("1", 30, "ack", "MESSAGE_GONE")],
+        [
+            *sent("a"),
+            delivered("a", 9, "1"),
+            *settled("1", 20, "retry", due=40),
+            delivered("a", 40, "2"),
+            *settled("2", 50),
+        ],
+        [
+            *sent("a"),
+            delivered("a", 9, "1", until=20),
+            extended("1", 15, 40),
+            delivered("a", 40, "2"),
+            *settled("2", 50),
+        ],
+        [*sent("a"), delivered("a", 9, "1", until=20), *settled("1", 30, "ack", "APPLIED_LATE")],
+        [*sent("a"), Event(What.ENDING, 5, "a")],
+        [*sent("a"), Event(What.ENDING, 5, "a"), Event(What.ENDED, 6, "a")],
+        [
+            *of_key(*sent("a"), *sent("b", 5), delivered("a", 20, "1"), *settled("1", 30), delivered("b", 40, "2")),
+            *settled("2", 50),
+        ],
     ],
     ids=[
         "unknown and never seen",
@@ -79,6 +109,12 @@ def test_a_sound_history_passes() -> None:
         "found in hand when the lease was over",
         "just in time",
         "acked twice",
+        "retried in its own time",
+        "an extended lease ran out",
+        "acked late",
+        "a purge may have taken it",
+        "cancelled",
+        "in the order of their key",
     ],
 )
 def test_what_a_sound_broker_may_show_passes(events: list[Event]) -> None:
@@ -98,6 +134,53 @@ def test_what_a_sound_broker_may_show_passes(events: list[Event]) -> None:
         ([*life("a"), delivered("a", 22, "2")], "revived"),
         ([*life("a"), delivered("a", 22, "2"), *settled("2", 25)], "ended_twice"),
         ([*sent("a", due=11), delivered("a", 10, "1"), *settled("1", 20)], "early"),
+        (
+            [
+                *sent("a"),
+                delivered("a", 9, "1"),
+                *settled("1", 20, "retry", due=40),
+                delivered("a", 39, "2"),
+                *settled("2", 50),
+            ],
+            "early",
+        ),
+        (
+            [
+                *sent("a"),
+                delivered("a", 9, "1", until=20),
+                extended("1", 15, 40),
+                delivered("a", 39, "2"),
+                *settled("2", 50),
+            ],
+            "overlapping",
+        ),
+        (
+            [
+                *sent("a"),
+                delivered("a", 9, "1", until=20),
+                delivered("a", 21, "2"),
+                *settled("1", 30, "ack", "APPLIED_LATE"),
+            ],
+            "unfenced",
+        ),
+        (
+            [
+                *sent("a"),
+                delivered("a", 9, "1", until=20),
+                delivered("a", 21, "2"),
+                extended("1", 30, 60),
+                *settled("2", 40),
+            ],
+            "unfenced",
+        ),
+        ([*sent("a"), Event(What.ENDED, 6, "a"), delivered("a", 7, "1"), *settled("1", 20)], "revived"),
+        (
+            [
+                *of_key(*sent("a"), *sent("c", 5), delivered("c", 20, "1"), *settled("1", 30), delivered("a", 40, "2")),
+                *settled("2", 50),
+            ],
+            "out_of_order",
+        ),
     ],
 )
 def test_each_broken_promise_is_seen(events: list[Event], promise: str) -> None:
