@@ -162,7 +162,7 @@ SCHEMA = Schema(
     "queue_service",
     METADATA,
     Path(__file__).with_name("migrations"),
-    newest="0001",
+    newest="0002",
     claim=2956126550,
     first_number=1,
     of_one_life=(STORE.name,),

@@ -9,18 +9,28 @@ import sqlalchemy as sa
 
 from mesh.schema import VERSION_TABLE, Schema
 
-Rows = dict[str, list[tuple[Any, ...]]]
+Rows = dict[str, list[dict[str, Any]]]
+#: What these columns hold has a form.
+_FORMED = {"body_kind": 1, "attributes": '{"seven": "7"}'}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The rows of a database when it was made, and, called, as they are now."""
+    """The rows of a database when it was made, and what became of them."""
 
     before: Rows
     look: Callable[[], Rows]
 
-    def __call__(self) -> Rows:
-        return self.look()
+    def changed(self) -> list[str]:
+        """The columns, among those that are still there, whose values are not what they were."""
+        now = self.look()
+        return [
+            f"{name}.{column}"
+            for name, rows in self.before.items()
+            for before, after in zip(rows, now[name], strict=True)
+            for column in before.keys() & after.keys()
+            if before[column] != after[column]
+        ]
 
 
 def first_tables(url: str, schema: Schema) -> None:
@@ -47,8 +57,12 @@ def first_release(url: str, schema: Schema) -> Contents:
             connection.execute(sa.insert(table).values({column: _value(column) for column in table.columns}))
 
     def look() -> Rows:
+        names = [table.name for table in tables]
         with engine.connect() as connection:
-            rows = {table.name: [tuple(row) for row in connection.execute(sa.select(table))] for table in tables}
+            rows = {
+                name: [row._asdict() for row in connection.execute(sa.text(f"SELECT * FROM {name}"))]  # ours
+                for name in names
+            }
         engine.dispose()
         return rows
 
@@ -56,4 +70,6 @@ def first_release(url: str, schema: Schema) -> Contents:
 
 
 def _value(column: "sa.Column[Any]") -> object:
+    if column.name in _FORMED:
+        return _FORMED[column.name]
     return {int: 7, str: "seven", bytes: b"7" * 16, bool: True}[column.type.python_type]
