@@ -55,7 +55,13 @@ def stored(number: int, sent: QueueMessage) -> tuple[dict[str, Any], dict[str, A
         "producer": "",
         "dead_letter": json.dumps(asdict(DEAD)),
     }
-    delivery: dict[str, Any] = {"rank": 0, "due_at": NOW + number, "expire_time": NOW + 1_000_000_000, "size": 5, "wire": 700}
+    delivery: dict[str, Any] = {
+        "rank": 0,
+        "due_at": NOW + number,
+        "expire_time": NOW + 1_000_000_000,
+        "size": 5,
+        "wire": 700,
+    }
     delivery |= {"serial": 3, "lapsed": 0, "attached": 0, "failed": 0, "deliveries": 0, "consumer_instance": ""}
     return key | message, key | delivery | {"code": ""}
 
