@@ -23,7 +23,7 @@ def script(document: str) -> str:
     return "\n".join(BLOCKS.findall((ROOT / document).read_text(encoding="utf-8")))
 
 
-async def run(text: str, folder: Path) -> str:
+async def run(text: str, folder: Path, mesh: MeshProcesses) -> str:
     process = await asyncio.create_subprocess_exec(
         "bash",
         "-euo",
@@ -31,6 +31,7 @@ async def run(text: str, folder: Path) -> str:
         "-c",
         text,
         cwd=folder,
+        env=mesh.environment,  # who works with the mesh has its settings
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -62,7 +63,7 @@ async def test_the_commands_of_a_document_work(mesh: MeshProcesses, document: st
     ):
         text = text.replace(there, here)
 
-    output = await run(text, ROOT)
+    output = await run(text, ROOT, mesh)
 
     assert output.count("{\n") >= 3
 
@@ -73,7 +74,7 @@ async def test_the_readme_tells_the_truth_about_its_queue(mesh: MeshProcesses) -
     sends = "\n".join([*sends.splitlines()[:3], sends[sends.index('call -d \'{"queue": {"name": "jobs"') :]])
     sends = sends.replace(".venv/bin/buf", str(Path(sys.executable).with_name("buf")))
 
-    stats = answers(await run(sends.replace("127.0.0.1:50052", mesh.queue.address), mesh.folder))[-1]["stats"]
+    stats = answers(await run(sends.replace("127.0.0.1:50052", mesh.queue.address), mesh.folder, mesh))[-1]["stats"]
 
     assert isinstance(stats, dict)
     assert (stats["sentTotal"], stats["ackedTotal"]) == ("2", "1")
