@@ -13,7 +13,7 @@ from baton.queue.v1.batch_handler_service_pb2_grpc import BatchHandlerServiceSer
 from email_service.mailer import Mailer
 from email_service.queued_email import ack, draft_in, refusal, release
 from email_service.sending_places import SendingPlaces
-from mesh.clock import Clock, microseconds, sleep_until
+from mesh.clock import Clock, microseconds, sleep
 from mesh.field_rules import FieldRules
 
 # What a batch without a visibility_timeout is taken to have.
@@ -70,7 +70,7 @@ class BatchHandler(BatchHandlerServiceServicer):
 
     async def _wait(self, tasks: Settling, interval: int) -> tuple[Settling, Settling]:
         """Those that are done and those that are not, as soon as one is done or the interval has passed."""
-        pause = asyncio.create_task(sleep_until(self._clock, self._clock.now() + interval))
+        pause = asyncio.create_task(sleep(self._clock, interval))
         try:
             await asyncio.wait({*tasks, pause}, return_when=asyncio.FIRST_COMPLETED)
         finally:

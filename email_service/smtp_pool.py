@@ -103,9 +103,7 @@ class SmtpPool:
         self._free.append(connection)
         self._news.set()
         if connection.is_open:
-            self._timers[connection] = self._clock.call_at(
-                self._clock.now() + IDLE, lambda: self._say_goodbye(connection)
-            )
+            self._timers[connection] = self._clock.call_after(IDLE, lambda: self._say_goodbye(connection))
 
     def _say_goodbye(self, connection: SmtpConnection) -> None:
         """End one that nobody uses; it is free again once the server has seen it go."""

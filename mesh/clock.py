@@ -2,6 +2,7 @@
 
 An instant is an ``int`` of microseconds since the Unix epoch, UTC, everywhere inside a service: it compares, adds and
 stores without a time zone to lose. A duration is an ``int`` of microseconds beside it, and a ``timedelta`` in settings.
+Instants are the wall clock's, which may be set; what is to happen after a while must not wait for it to catch up.
 """
 
 import asyncio
@@ -12,6 +13,10 @@ from typing import Protocol, runtime_checkable
 
 MILLISECOND = 1_000
 SECOND = 1_000_000
+
+#: The longest time that a timer goes without a look at the wall clock: where that was set forward, or went on while the
+#: machine slept, what is overdue is noticed so much later at most.
+LONGEST_LOOK = SECOND
 
 
 class Timer(Protocol):
@@ -31,6 +36,9 @@ class Clock(Protocol):
     def call_at(self, when: int, callback: Callable[[], None]) -> Timer:
         """Call back, on the event loop, once ``now()`` is at or past ``when``; never before."""
 
+    def call_after(self, duration: int, callback: Callable[[], None]) -> Timer:
+        """Call back, on the event loop, when that much time has passed, whatever ``now()`` is set to meanwhile."""
+
 
 class SystemClock:
     """The machine's own clock; nothing in a service reads the time elsewhere."""
@@ -40,8 +48,12 @@ class SystemClock:
         return time.time_ns() // 1_000
 
     def call_at(self, when: int, callback: Callable[[], None]) -> Timer:
-        """Call back at ``when``, waiting again where the wall clock was set back meanwhile."""
+        """Call back at ``when``, whether the wall clock is set back or forward meanwhile."""
         return _SystemTimer(self, when, callback)
+
+    def call_after(self, duration: int, callback: Callable[[], None]) -> Timer:
+        """Call back after ``duration`` by the system's monotonic clock."""
+        return asyncio.get_running_loop().call_later(max(0, duration) / SECOND, callback)
 
 
 class _SystemTimer:
@@ -51,7 +63,8 @@ class _SystemTimer:
         self._handle = self._wait()
 
     def _wait(self) -> asyncio.TimerHandle:
-        return self._loop.call_later(max(0, self._when - self._clock.now()) / SECOND, self._fire)
+        left = min(max(0, self._when - self._clock.now()), LONGEST_LOOK)
+        return self._loop.call_later(left / SECOND, self._fire)
 
     def _fire(self) -> None:
         if self._clock.now() < self._when:
@@ -74,6 +87,16 @@ async def sleep_until(clock: Clock, when: int) -> None:
     timer = clock.call_at(when, reached.set)
     try:
         await reached.wait()
+    finally:
+        timer.cancel()
+
+
+async def sleep(clock: Clock, duration: int) -> None:
+    """Wait for that long."""
+    over = asyncio.Event()
+    timer = clock.call_after(duration, over.set)
+    try:
+        await over.wait()
     finally:
         timer.cancel()
 

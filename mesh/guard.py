@@ -100,6 +100,7 @@ class _Guarded:
         try:
             return await self._behaviour(self._decode(raw), context)
         except Exception as error:  # whatever it is, it must not leave as text
+            del raw  # gRPC keeps the frames of a refused call until the garbage collector comes by
             await self._refuse(error, context)
 
     async def _stream_unary(self, raw: AsyncIterator[bytes], context: Context) -> Any:
@@ -115,6 +116,7 @@ class _Guarded:
             async for response in _responses(self._behaviour(self._decode(raw), context)):
                 yield response
         except Exception as error:  # likewise
+            del raw
             await self._refuse(error, context)
 
     async def _stream_stream(self, raw: AsyncIterator[bytes], context: Context) -> AsyncIterator[Any]:
@@ -133,6 +135,7 @@ class _Guarded:
     async def _refuse(self, error: Exception, context: Context) -> None:
         if isinstance(error, grpc.aio.AbortError):
             raise error
+        met = error
         if not isinstance(error, BatonError):
             error = self._unforeseen(error)
         elif error.code in {"UNAVAILABLE", "INTERNAL"}:
@@ -144,6 +147,7 @@ class _Guarded:
             # RetryInfo says when to come back; a transparent retry by the caller's library would come sooner.
             trailers.append(("grpc-retry-pushback-ms", "-1"))
         status = abort_arguments(to_status(error, self._domain))
+        _forget_frames(met)
         await context.abort(status.code, status.details, (*trailers, *status.trailing_metadata))
 
     def _unforeseen(self, error: Exception) -> BatonError:
@@ -169,6 +173,13 @@ async def _responses(result: AsyncIterator[Any] | Awaitable[None] | Iterable[Any
             yield response
     elif asyncio.iscoroutine(result):
         await result
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of what the frames hold that an error passed: megabytes, when a large send is refused."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _request_id_of(metadata: Iterable[tuple[str, str | bytes]]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from mesh.clock import Clock, microseconds, sleep_until
+from mesh.clock import Clock, microseconds, sleep
 from mesh.errors import ResourceExhausted, Unavailable
 from mesh.telemetry import get_logger
 
@@ -26,4 +26,4 @@ async def until_stored(store: Callable[[], Awaitable[T]], clock: Clock) -> T:
             if not told:
                 log.warning("an outcome waits for the storage", action="outcome_kept_back", reason=error.reason)
                 told = True
-        await sleep_until(clock, clock.now() + microseconds(PAUSE))
+        await sleep(clock, microseconds(PAUSE))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
-from mesh.clock import SECOND, Clock, microseconds, sleep_until
+from mesh.clock import SECOND, Clock, microseconds, sleep
 from mesh.outbox_call import OutboxCall, Refused
 from mesh.outbox_entry import HandedOver, HandOver, OutboxDepth, OutboxEntry, in_lines
 from mesh.status import read_error
@@ -210,7 +210,7 @@ class OutboxRelay:
             error=reason,
             **await self._waiting(),
         )
-        await sleep_until(self._clock, self._clock.now() + microseconds(self._backoff))
+        await sleep(self._clock, microseconds(self._backoff))
         self._backoff = min(self._backoff * 2, LONGEST_BACKOFF)
         self._wake.set()
 

@@ -157,14 +157,13 @@ class Broker:
         Raises:
             QueueNotFound, QueueIsPushed
         """
-        deadline = self._clock.now() + pull.max_wait
-        with self.leasing.waiting(pull.queue) as waiter:
+        with self.leasing.waiting(pull.queue) as waiter, waiter.patience(pull.max_wait) as over:
             while True:
                 queue = self.pulled(pull.queue)
                 leased = await self.leasing.lease(queue, pull.verb(queue, self._clock.now()))
-                if leased.deliveries or self.draining.is_set() or self._clock.now() >= deadline:
+                if leased.deliveries or self.draining.is_set() or over.is_set():
                     return leased
-                await self.leasing.wait(pull.queue, waiter, deadline)
+                await self.leasing.wait(pull.queue, waiter, None)
 
     async def next_batch(
         self, queue: Queue, limit: int, linger: int, consumer_instance: str, certain: Callable[[], bool] | None = None
@@ -237,7 +236,7 @@ class Broker:
     def _storage_failed(self) -> None:
         """Nobody heard of what it did all the same: neither who waits for it nor the reaper."""
         if self._look is None and not self.draining.is_set():
-            self._look = self._clock.call_at(self._clock.now() + DOUBT_WAIT, self._look_everywhere)
+            self._look = self._clock.call_after(DOUBT_WAIT, self._look_everywhere)
 
     def _look_everywhere(self) -> None:
         self._look = None

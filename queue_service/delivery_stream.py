@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from baton.queue.v1 import consumer_service_pb2 as pb
 from baton.queue.v1 import message_pb2
-from mesh.clock import SECOND, Clock, sleep_until
+from mesh.clock import SECOND, Clock, sleep
 from mesh.errors import BatonError, InvalidArgument, Violation
 from mesh.field_rules import FieldRules
 from mesh.wire_time import duration_of, duration_to, instant_to
@@ -231,7 +231,7 @@ class DeliveryStream:
     async def _beat(self) -> None:
         renew = self._visibility // 3 if self._opening.keep_leases else HEARTBEAT
         while True:
-            await sleep_until(self._clock, self._clock.now() + min(renew, HEARTBEAT))
+            await sleep(self._clock, min(renew, HEARTBEAT))
             if self._opening.keep_leases and (held := self._window.held):
                 _, until = await self._broker.extend(self._queue_name, held, self._visibility)
                 self._window.extend(held, until)

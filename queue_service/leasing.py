@@ -118,7 +118,7 @@ class Leasing:
         throttle = self._throttle(queue, verb.now)
         if throttle is not None:
             if not (allowed := throttle.available(verb.now)):
-                self._signal(queue.name).ready(throttle.next_at())
+                self._signal(queue.name).ready_after(throttle.wait)
                 return await self._leased_before(verb)
             verb = replace(verb, limit=min(verb.limit, allowed))
             throttle.take(verb.limit)

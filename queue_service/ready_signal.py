@@ -29,6 +29,25 @@ class Waiter:
         """Let it look."""
         self._event.set()
 
+    @contextmanager
+    def patience(self, duration: int) -> Iterator[asyncio.Event]:
+        """An event that is set, and wakes it, when that much time has passed, wherever the clock is set meanwhile."""
+        over = asyncio.Event()
+
+        def end() -> None:
+            over.set()
+            self.wake()
+
+        if duration <= 0:
+            over.set()
+            yield over
+            return
+        timer = self._clock.call_after(duration, end)
+        try:
+            yield over
+        finally:
+            timer.cancel()
+
     async def wait(self, until: int | None, *, aside: bool = False) -> None:
         """Having looked in vain, wait to be woken, until that instant at the latest, and be ready to look again.
 
@@ -55,6 +74,7 @@ class ReadySignal:
         self._aside: set[Waiter] = set()
         self._timer: Timer | None = None
         self._timer_at = 0
+        self._pause: Timer | None = None
         self.closed = False
 
     @property
@@ -97,6 +117,11 @@ class ReadySignal:
             self._arm(at)
         return 0
 
+    def ready_after(self, duration: int) -> None:
+        """One message can be delivered when that much time has passed, whatever the clock is set to meanwhile."""
+        if self._waiters and self._pause is None:
+            self._pause = self._clock.call_after(duration, self._paused)
+
     def wake_all(self) -> None:
         """Let everybody look: the queue is changing or going."""
         self._wake(len(self._waiters))
@@ -107,6 +132,8 @@ class ReadySignal:
         """The queue is gone: let everybody find that out."""
         self.closed = True
         self._disarm()
+        if self._pause is not None:
+            self._pause.cancel()
         self.wake_all()
 
     def _disarm(self) -> None:
@@ -121,6 +148,10 @@ class ReadySignal:
 
     def _due(self) -> None:
         self._timer = None
+        self._wake(1)
+
+    def _paused(self) -> None:
+        self._pause = None
         self._wake(1)
 
     def _wake(self, count: int) -> int:

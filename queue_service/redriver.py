@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from mesh.clock import SECOND, Clock, sleep_until
+from mesh.clock import SECOND, Clock, sleep
 from mesh.errors import BatonError, InvalidArgument, NotFound, Violation
 from mesh.identifier import Identifiers
 from mesh.task_set import TaskSet, begin_loop
@@ -200,7 +200,7 @@ class Redriver:
 
     async def _wait_for_storage(self, error: BatonError) -> None:
         log.warning("a redrive waits", action="redrive_waits", reason=error.reason)
-        await sleep_until(self._clock, self._clock.now() + STORAGE_WAIT)
+        await sleep(self._clock, STORAGE_WAIT)
 
     def _begin(self, task: RedriveTask) -> None:
         key = task.redrive_task_id
@@ -228,9 +228,8 @@ class Redriver:
                 await self._wait_for_storage(error)
                 continue
             if rate:
-                await sleep_until(
-                    self._clock, begun + round(min((task.moved_count - before) * SECOND / rate, float(DAY)))
-                )
+                pace = round(min((task.moved_count - before) * SECOND / rate, float(DAY)))
+                await sleep(self._clock, pace - min(max(0, self._clock.now() - begun), pace))
         log.info("redrive ended", action="redrive_ended", redrive_task_id=task.redrive_task_id, state=task.state.name)
 
     async def _step(self, task: RedriveTask, limit: int) -> RedriveTask:

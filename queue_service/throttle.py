@@ -28,6 +28,7 @@ class Throttle:
         """That many went out."""
         self._tokens -= count
 
-    def next_at(self) -> int:
-        """The instant at which the next one may."""
-        return self._at + ceil(min(float(DAY), max(0.0, 1 - self._tokens) * SECOND / self.rate))
+    @property
+    def wait(self) -> int:
+        """How long after it was last asked the next one may."""
+        return ceil(min(float(DAY), max(0.0, 1 - self._tokens) * SECOND / self.rate))

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from mesh.clock import Clock, microseconds, sleep_until
+from mesh.clock import Clock, microseconds, sleep, sleep_until
 from mesh.duration import parse_duration
 from mesh.task_set import begin_loop
 from mesh.telemetry import get_logger
@@ -77,7 +77,7 @@ class UnconfirmedReaper:
                 await sleep_until(self._clock, await self._cancel_overdue())
             except Exception as error:  # the loop outlives every failure of the storage
                 log.warning("unconfirmed places stay for now", action="unconfirmed_backed_off", error=repr(error))
-                await sleep_until(self._clock, self._clock.now() + microseconds(BACKOFF))
+                await sleep(self._clock, microseconds(BACKOFF))
 
     async def _cancel_overdue(self) -> int:
         """Cancel those whose time is over; when to look again."""

@@ -87,7 +87,7 @@ class BatchCall:
             silent.set()
             call.cancel()
 
-        timer = self._clock.call_at(self._clock.now() + self._queue.consumer.visibility_timeout, give_up)
+        timer = self._clock.call_after(self._queue.consumer.visibility_timeout, give_up)
         try:
             return await call.read()
         except asyncio.CancelledError as error:

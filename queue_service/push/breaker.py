@@ -29,7 +29,8 @@ class Breaker:
 
     def failed(self, reason: str, now: int) -> "Breaker":
         """The target was not reached."""
-        if now < self.probe_at:  # a call that began before the first failure: one outage is not as many as it broke
+        if self.probe_at - self.wait <= now < self.probe_at:
+            # A call that began before the first failure: one outage is not as many as it broke.
             return replace(self, reason=reason)
         wait = min(self.wait * 2, LONGEST_WAIT) if self.open else FIRST_WAIT
         return Breaker(self.change_time if self.open else now, reason, wait, now + wait)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from baton.queue.v1.batch_handler_service_pb2_grpc import BatchHandlerServiceStub
 from baton.queue.v1.message_pb2 import QueueMessage
-from mesh.clock import SECOND, Clock, sleep_until
+from mesh.clock import SECOND, Clock, sleep
 from mesh.errors import NotFound
 from mesh.field_rules import FieldRules
 from mesh.identifier import Identifiers
@@ -80,11 +80,11 @@ class Pusher:
                 return  # the queue is gone
             except Exception as error:  # whatever one delivery met, the next ones must go out
                 log.error("the push waits", action="push_waits", queue=self._queue.name, exc_info=error)
-                await sleep_until(self._clock, self._clock.now() + FAULT_WAIT)
+                await sleep(self._clock, FAULT_WAIT)
 
     async def _push_once(self) -> bool:
         """One connection or one delivery; False once the broker drains."""
-        await sleep_until(self._clock, self._target.probe_at)
+        await sleep(self._clock, self._target.probe_in)
         await self._free.acquire()
         call = None
         try:

@@ -54,9 +54,9 @@ class Target:
         return not self._breaker.open and self.channel.get_state() is grpc.ChannelConnectivity.READY
 
     @property
-    def probe_at(self) -> int:
-        """The instant before which nothing is to be sent."""
-        return self._breaker.probe_at if self._breaker.open else 0
+    def probe_in(self) -> int:
+        """How long nothing is to be sent yet: the wait of the breaker at most, wherever the clock was set since."""
+        return max(0, min(self._breaker.probe_at - self._clock.now(), self._breaker.wait))
 
     async def connect(self) -> bool:
         """Whether there is a connection, made now if need be."""

@@ -1,8 +1,10 @@
 """What the guard lets through and what it keeps back, on a real server, for all four kinds of method."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from types import FrameType
 from typing import Any
 
 import grpc
@@ -13,6 +15,7 @@ from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
 from baton.queue.v1.message_pb2 import QueueMessage
+from mesh import guard
 from mesh.errors import NotFound, Unavailable
 from mesh.status import read_error
 from tests.support.probe import KINDS, Context, ProbeApplication, ProbeCalls
@@ -21,6 +24,7 @@ from tests.support.running import running
 
 SECRET = "postgresql://baton:hunter2@db/registrations"
 HELLO = QueueMessage(text="hello")
+ANSWER = QueueMessage(text="so far, so good")
 NONSENSE = b"\x0a\xff"
 NOT_THERE = NotFound("QUEUE_NOT_FOUND", "no queue work", resource_type="queue", resource_name="work")
 
@@ -36,15 +40,15 @@ class Failing(ProbeApplication):
         raise self._error
 
     async def watch(self, request: QueueMessage, context: Context) -> AsyncIterator[QueueMessage]:
-        yield request
+        yield ANSWER
         raise self._error
 
     async def collect(self, requests: AsyncIterator[QueueMessage], context: Context) -> QueueMessage:
         raise self._error
 
     async def chat(self, requests: AsyncIterator[QueueMessage], context: Context) -> AsyncIterator[QueueMessage]:
-        async for request in requests:
-            yield request
+        async for _ in requests:
+            yield ANSWER
             raise self._error
 
 
@@ -197,3 +201,29 @@ async def test_an_answer_to_come_back_later_stops_the_callers_library_from_retry
 
     assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "-1"
     assert read_error(error).retry_delay == timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("trouble", [NOT_THERE, ValueError(SECRET)], ids=["refused", "unforeseen"])
+async def test_a_refused_call_leaves_nothing_of_its_request_in_memory(kind: str, trouble: Exception) -> None:
+    """What a cycle of frames holds stays until the garbage collector comes by, which may take hundreds of calls."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with running(Failing(trouble)) as channel:
+            await refused(ProbeCalls(channel).call(kind, HELLO))
+        held = [value for frame in _server_frames() for value in frame.f_locals.values()]
+    finally:
+        gc.enable()
+
+    assert [value for value in held if value == HELLO or value == HELLO.SerializeToString()] == []
+
+
+def _server_frames() -> list[FrameType]:
+    """The frames of the guard, and of the servicer behind it, that something still holds."""
+    frames = [each for each in gc.get_objects() if isinstance(each, FrameType)]
+    return [
+        frame
+        for frame in frames
+        if frame.f_code.co_filename == guard.__file__ or isinstance(frame.f_locals.get("self"), Failing)
+    ]

@@ -45,3 +45,6 @@ class LifeClock(SystemClock):
 
     def call_at(self, when: int, callback: Callable[[], None]) -> Timer:
         return super().call_at(when, lambda: callback() if self.alive else None)
+
+    def call_after(self, duration: int, callback: Callable[[], None]) -> Timer:
+        return super().call_after(duration, lambda: callback() if self.alive else None)

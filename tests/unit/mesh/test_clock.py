@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from mesh.clock import MILLISECOND, SECOND, Clock, SystemClock, microseconds, sleep_until
+from mesh.clock import LONGEST_LOOK, MILLISECOND, SECOND, Clock, SystemClock, microseconds, sleep, sleep_until
 from tests.support.fake_clock import FakeClock
 
 
@@ -50,6 +50,46 @@ async def test_a_wall_clock_set_back_makes_the_callback_wait_again(monkeypatch: 
     await fired.wait()
 
     assert clock.now() >= when
+
+
+async def test_a_wall_clock_set_forward_is_noticed_within_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, fired = SystemClock(), asyncio.Event()
+    real = time.time_ns
+    clock.call_at(clock.now() + 3_600 * SECOND, fired.set)
+    begun = time.monotonic()
+
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 7_200 * SECOND * 1_000)
+    await asyncio.wait_for(fired.wait(), 10)
+
+    assert time.monotonic() - begun >= LONGEST_LOOK / SECOND / 2
+
+
+@pytest.mark.parametrize("step", [-3_600 * SECOND, 3_600 * SECOND])
+async def test_what_waits_for_a_while_waits_for_that_long_wherever_the_clock_is_set(
+    monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    clock, real, begun = SystemClock(), time.time_ns, time.monotonic()
+
+    sleeper = asyncio.create_task(sleep(clock, 50 * MILLISECOND))
+    await asyncio.sleep(0)
+    monkeypatch.setattr(time, "time_ns", lambda: real() + step * 1_000)
+    await asyncio.wait_for(sleeper, 10)
+
+    assert time.monotonic() - begun >= 0.05
+
+
+def test_the_fake_clock_that_is_set_fires_what_waits_for_an_instant_and_nothing_else() -> None:
+    clock, fired = FakeClock(), []
+    clock.call_at(clock.now() + 2 * SECOND, lambda: fired.append("instant"))
+    clock.call_after(SECOND, lambda: fired.append("while"))
+
+    clock.step(2 * SECOND)
+    at_the_step = list(fired)
+    clock.step(-10 * SECOND)
+    clock.turn(SECOND)
+
+    assert at_the_step == ["instant"]
+    assert fired == ["instant", "while"]
 
 
 async def test_a_cancelled_callback_never_comes() -> None:

@@ -36,6 +36,12 @@ class TestBreaker:
         assert (breaker.wait, breaker.probe_at, breaker.change_time) == (FIRST_WAIT, 100 + FIRST_WAIT, 100)
         assert breaker.reason == "call 7"
 
+    def test_probes_wait_longer_though_the_clock_was_set_back(self) -> None:
+        opened = Breaker(0).failed("x", 3_600 * SECOND)
+        again = opened.failed("x", SECOND)
+
+        assert (again.wait, again.probe_at) == (2 * FIRST_WAIT, SECOND + 2 * FIRST_WAIT)
+
     def test_one_answer_closes_it(self) -> None:
         assert not Breaker(0).failed("x", 1).succeeded(5).open
         assert Breaker(0).failed("x", 1).succeeded(5).change_time == 5

@@ -65,6 +65,27 @@ async def test_the_earlier_of_two_times_counts(clock: FakeClock) -> None:
     signal.close()
 
 
+async def test_patience_ends_after_its_time_though_the_clock_was_set_back(clock: FakeClock) -> None:
+    signal = ReadySignal(clock)
+    with signal.waiter() as waiter, waiter.patience(SECOND) as over:
+        clock.step(-3_600 * SECOND)
+        clock.turn(SECOND - 1)
+        early = over.is_set()
+        clock.turn(1)
+
+        assert (early, over.is_set(), waiter.woken) == (False, True, True)
+
+
+async def test_a_pause_ends_after_its_time_though_the_clock_was_set_back(clock: FakeClock) -> None:
+    signal = ReadySignal(clock)
+    with signal.waiter() as waiter:
+        signal.ready_after(SECOND)
+        clock.step(-3_600 * SECOND)
+        clock.turn(SECOND)
+
+        assert waiter.woken
+
+
 async def test_a_wake_up_that_is_left_unused_goes_to_the_next(clock: FakeClock) -> None:
     signal = ReadySignal(clock)
     with signal.waiter() as second_in_line:
