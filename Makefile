@@ -6,7 +6,7 @@ TORTURED := $(addprefix tests/conformance/,test_contract_machine.py test_registr
 	$(addprefix tests/service/,test_fuzzed_requests.py test_fuzzed_handlers.py) \
 	$(addprefix tests/simulation/,test_lives.py) \
 	$(addprefix tests/acceptance/,test_promises_under_kills.py test_power_loss.py test_consumers_die.py test_answers_lost.py test_dead_letters_under_kills.py \
-	test_every_runner_once.py test_many_nodes.py test_database_crash.py)
+	test_every_runner_once.py test_many_nodes.py test_database_crash.py test_overload.py test_clock_steps.py test_black_holes.py)
 # Tests that run at a time: one more than two cores, because many of them wait for a process.
 WORKERS ?= 3
 DISTRIBUTIONS := protos mesh queue_service email_service signup_service baton_client

@@ -125,10 +125,17 @@ class Writer:
         self._store.close()
 
     def _run(self) -> None:
-        last = False
-        while not last and (first := self._work.get()) is not None:
-            group, results, last = self._commit(first)
-            self._loop.call_soon_threadsafe(self._tell, group, results, self._moved())
+        while self._work_off():
+            pass
+
+    def _work_off(self) -> bool:
+        """Wait for work, do it, and let go of it: it can be megabytes. Whether there may be more."""
+        first = self._work.get()
+        if first is None:
+            return False
+        group, results, last = self._commit(first)
+        self._loop.call_soon_threadsafe(self._tell, group, results, self._moved())
+        return not last
 
     def _commit(self, first: _Work) -> tuple[list[_Work], list[Any], bool]:
         """Do what is there by now: the work, its results, and whether it was the last."""

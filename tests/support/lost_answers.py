@@ -1,8 +1,9 @@
 """A TCP proxy in front of a gRPC server that loses answers: a call goes through, and its connection breaks instead."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+from tests.support.black_hole import Proxy, Way, listening
 
 # A frame of HTTP/2 (RFC 9113, 4.1): three bytes of length, one of type, then flags and stream.
 _HEAD = 9
@@ -34,7 +35,7 @@ class Frames:
         return found
 
 
-class LossyProxy:
+class LossyProxy(Proxy):
     """Passes bytes on in both directions, and breaks a connection where an answer comes up that is to be lost.
 
     Args:
@@ -43,67 +44,30 @@ class LossyProxy:
     """
 
     def __init__(self, target: str, gaps: Iterator[int]) -> None:
-        self._host, _, port = target.rpartition(":")
-        self._port, self._gaps = int(port), gaps
+        super().__init__(target)
+        self._gaps = gaps
         self._passing = next(gaps)
-        self._connections: set[asyncio.Task[None]] = set()
-        self.address = ""
         self.lost = 0
         """How many answers did not arrive."""
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Called by asyncio for each connection."""
-        task = asyncio.create_task(self._connect(reader, writer))
-        self._connections.add(task)
-        task.add_done_callback(self._connections.discard)
-        task.add_done_callback(lambda _: writer.close())  # one that is cancelled at once has no chance to
-
-    async def close(self) -> None:
-        """Break every connection."""
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
-            ways = (_pump(reader, far_writer), self._answer(far_reader, writer))
-            pumps = [asyncio.create_task(way) for way in ways]
-            try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                for pump in pumps:
-                    pump.cancel()
-                await asyncio.gather(*pumps, return_exceptions=True)
-                far_writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def passes(self, way: Way) -> Callable[[bytes], bool]:
+        """Looks for answers in what comes from the server."""
+        if way is Way.TO_SERVER:
+            return super().passes(way)
         frames = Frames()
-        while data := await reader.read(65_536):
-            if frames.answer_in(data):
-                self._passing -= 1
-            if self._passing < 0:
-                self._passing = next(self._gaps)
-                self.lost += 1
-                return
-            writer.write(data)
-            await writer.drain()
+        return lambda data: not frames.answer_in(data) or self._answer_passes()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
+    def _answer_passes(self) -> bool:
+        self._passing -= 1
+        if self._passing >= 0:
+            return True
+        self._passing = next(self._gaps)
+        self.lost += 1
+        return False
 
 
 @asynccontextmanager
 async def losing_answers(target: str, gaps: Iterator[int]) -> AsyncIterator[LossyProxy]:
     """A proxy in front of ``target``."""
-    proxy = LossyProxy(target, gaps)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
-    proxy.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(LossyProxy(target, gaps)) as proxy:
         yield proxy
-    finally:
-        server.close()
-        await proxy.close()

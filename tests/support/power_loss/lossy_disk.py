@@ -3,9 +3,13 @@
 import asyncio
 import random
 import signal
+from pathlib import Path
 
-from tests.support.power_loss.replay import built, lose_power
+from tests.support.power_loss.replay import lose_power
+from tests.support.preload import built
 from tests.support.processes import MeshProcesses
+
+SOURCE = Path(__file__).with_name("lossy_disk.c")
 
 
 class LossyDisk:
@@ -23,7 +27,7 @@ class LossyDisk:
         self._switch, self._fault, self._room = (mesh.folder / name for name in ("power-goes", "fault", "room"))
         self._logs.mkdir()
         mesh.environment |= {
-            "LD_PRELOAD": str(built(mesh.folder)),
+            "LD_PRELOAD": str(built(SOURCE, mesh.folder)),
             "LOSSY_FOLDER": str(self._data),
             "LOSSY_LOG": str(self._logs),
             "LOSSY_CUT": str(self._switch),

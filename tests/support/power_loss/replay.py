@@ -3,14 +3,10 @@
 import os
 import random
 import struct
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.tool import tool
-
-SOURCE = Path(__file__).with_name("lossy_disk.c")
 _CHANGE = struct.Struct("=5Q")
 
 
@@ -23,26 +19,6 @@ class Change:
     new_size: int
     old: bytes
     new: bytes
-
-
-def built(folder: Path) -> Path:
-    """The library, compiled; the test is skipped where there is no compiler, and fails in CI."""
-    library = folder / "lossy_disk.so"
-    command = [
-        tool("cc"),
-        "-shared",
-        "-fPIC",
-        "-O1",
-        "-Wall",
-        "-Werror",
-        "-o",
-        str(library),
-        str(SOURCE),
-        "-ldl",
-        "-lpthread",
-    ]
-    subprocess.run(command, check=True)
-    return library
 
 
 def lose_power(folder: Path, logs: Path, chance: random.Random, *, kept: float = 0.5) -> int:
