@@ -75,7 +75,7 @@ async def test_every_promise_is_kept_while_connections_break_and_go_dark(
     chance = random.Random(7)
     await mesh.start(mesh.queue)
     async with proxied(mesh.queue.address) as proxy:
-        load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES, address=proxy.address)
+        load = Load(mesh, producers=CLIENTS, consumers=CLIENTS, messages=MESSAGES, addresses=[proxy.address])
         try:
             await load.start()
             for turn in range(TURNS):
