@@ -22,7 +22,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], M
 
 
 async def sends() -> list[Send]:
-    return [each for each in gc.get_objects() if isinstance(each, Send)]
+    return [each for each in gc.get_objects() if isinstance(each, Send) and each.messages]
 
 
 async def test_a_send_that_was_answered_is_held_by_nobody(open_store: Callable[[], MessageStore]) -> None:
