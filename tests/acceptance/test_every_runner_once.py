@@ -90,7 +90,7 @@ class Race:
         async with open_channel(self.mesh.signup.address, packages=("signup",)) as channel:
             for registration in registrations:
                 request = signup_service_pb2.ResendConfirmationRequest(registration_id=registration.registration_id)
-                await SignupServiceStub(channel).ResendConfirmation(request)
+                await SignupServiceStub(channel).ResendConfirmation(request, wait_for_ready=True)
 
     async def settled(self) -> list[queue_pb2.QueueStats]:
         """Wait until nothing is on its way any more."""

@@ -1,6 +1,7 @@
 """Runners who give their place back, are told again, or watch, while processes come and go."""
 
 import asyncio
+from typing import Any
 
 import grpc
 import pytest
@@ -21,28 +22,30 @@ pytestmark = pytest.mark.acceptance
 WITHDRAWN, SENT = pb.Confirmation.STATE_WITHDRAWN, pb.Confirmation.STATE_SENT
 QUEUE = "registration-confirmations"
 RUNNERS = 12
+# gRPC shares connections between channels: one to a process that was killed may still be waiting to connect again.
+_PATIENTLY: Any = {"wait_for_ready": True, "timeout": WITHIN}
 
 
 async def cancel(mesh: MeshProcesses, registration: pb.Registration) -> pb.Registration:
     async with open_channel(mesh.signup.address, packages=("signup",)) as channel:
         request = service_pb.CancelRegistrationRequest(registration_id=registration.registration_id)
-        return (await SignupServiceStub(channel).CancelRegistration(request)).registration
+        return (await SignupServiceStub(channel).CancelRegistration(request, **_PATIENTLY)).registration
 
 
 async def resend(mesh: MeshProcesses, registration: pb.Registration) -> pb.Registration:
     async with open_channel(mesh.signup.address, packages=("signup",)) as channel:
         request = service_pb.ResendConfirmationRequest(registration_id=registration.registration_id)
-        return (await SignupServiceStub(channel).ResendConfirmation(request)).registration
+        return (await SignupServiceStub(channel).ResendConfirmation(request, **_PATIENTLY)).registration
 
 
 async def pause(mesh: MeshProcesses) -> None:
     async with open_channel(mesh.queue.address, packages=("queue",)) as channel:
-        await QueueServiceStub(channel).PauseQueue(queue_service_pb2.PauseQueueRequest(name=QUEUE))
+        await QueueServiceStub(channel).PauseQueue(queue_service_pb2.PauseQueueRequest(name=QUEUE), **_PATIENTLY)
 
 
 async def resume(mesh: MeshProcesses) -> None:
     async with open_channel(mesh.queue.address, packages=("queue",)) as channel:
-        await QueueServiceStub(channel).ResumeQueue(queue_service_pb2.ResumeQueueRequest(name=QUEUE))
+        await QueueServiceStub(channel).ResumeQueue(queue_service_pb2.ResumeQueueRequest(name=QUEUE), **_PATIENTLY)
 
 
 async def told(people: SignUp, registration: pb.Registration) -> pb.Registration:
