@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 MILLISECOND = 1_000
@@ -83,20 +84,20 @@ def steady() -> int:
 
 async def sleep_until(clock: Clock, when: int) -> None:
     """Wait until ``clock`` says ``when``."""
-    reached = asyncio.Event()
-    timer = clock.call_at(when, reached.set)
-    try:
-        await reached.wait()
-    finally:
-        timer.cancel()
+    await _called(partial(clock.call_at, when))
 
 
 async def sleep(clock: Clock, duration: int) -> None:
     """Wait for that long."""
-    over = asyncio.Event()
-    timer = clock.call_after(duration, over.set)
+    await _called(partial(clock.call_after, duration))
+
+
+async def _called(begin: Callable[[Callable[[], None]], Timer]) -> None:
+    """Wait until a timer calls back."""
+    called = asyncio.Event()
+    timer = begin(called.set)
     try:
-        await over.wait()
+        await called.wait()
     finally:
         timer.cancel()
 

@@ -24,27 +24,15 @@ _READY_FOR_US = _READY.with_for_update(skip_locked=True)
 # Counts what has just expired too: the index alone says the rest, and it would take a look at each row to leave it out.
 _DUE = _LINE.where(DELIVERIES.c.due_at <= sa.bindparam("now")).with_only_columns(DELIVERIES.c.due_at)
 _READY_COUNT = sa.select(sa.func.count()).select_from(_DUE.subquery())
-_NEXT_DELAYED = (
+_NEXT = (
     sa.select(DELIVERIES.c.due_at)
-    .where(
-        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
-        DELIVERIES.c.rank == Rank.LINE,
-        DELIVERIES.c.due_at > sa.bindparam("now"),
-    )
+    .where(DELIVERIES.c.queue_number == sa.bindparam("of_queue"), DELIVERIES.c.rank == Rank.LINE)
     .order_by(DELIVERIES.c.due_at)
     .limit(1)
 )
+_NEXT_DELAYED = _NEXT.where(DELIVERIES.c.due_at > sa.bindparam("now"))
 # Among nodes, what is ready and was not taken is in another's hands at this moment, and may come back at the next.
-_NEXT_FOR_US = (
-    sa.select(DELIVERIES.c.due_at)
-    .where(
-        DELIVERIES.c.queue_number == sa.bindparam("of_queue"),
-        DELIVERIES.c.rank == Rank.LINE,
-        DELIVERIES.c.expire_time > sa.bindparam("now"),
-    )
-    .order_by(DELIVERIES.c.due_at)
-    .limit(1)
-)
+_NEXT_FOR_US = _NEXT.where(DELIVERIES.c.expire_time > sa.bindparam("now"))
 #: When to look again for what another node is just looking at.
 PASSED_OVER = 20 * MILLISECOND
 _REPEATED = sa.select(DELIVERIES).where(
